@@ -19,9 +19,10 @@ use crate::foundations::tasks::Tasks;
 use crate::services::certificates::Certificates;
 use crate::services::certificates::acme::RenewalRequest;
 use crate::services::cluster::{AmongNodes, Cluster, Keys, Links};
+use crate::services::dav::scheduling::{ByMail, ByMailParts};
 use crate::services::delivery::{Delivery, ScriptingParts};
 use crate::services::filter::Filter;
-use crate::services::handover::{LocalDelivery, Posting, Queueing};
+use crate::services::handover::{InvitationReading, LocalDelivery, Posting, Queueing};
 use crate::services::intake::{Intake, IntakeParts};
 use crate::services::outbound::{Connector, LmtpTarget, Outbound, OutboundParts, OverLmtp, Roots};
 use crate::services::posting::PostOffice;
@@ -31,6 +32,7 @@ use crate::services::routing::{Routing, Srs};
 use crate::services::served::Inspector;
 use crate::storage::cluster::{ClusterSettings, Membership};
 use crate::storage::database::Database;
+use crate::storage::dav::Collections;
 use crate::storage::directory::{self, Directory};
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{Mailboxes, Summarizer};
@@ -123,12 +125,29 @@ impl PartsBuilder {
         };
         let (settings, journal) = (self.live.delivery.clone(), self.journal.clone());
         let delivery = Delivery::new(mailboxes.clone(), settings, journal, self.time());
+        let delivery = delivery.with_invitations(self.invitations(routing), self.live.hostname.clone());
         Arc::new(delivery.with_scripts(ScriptingParts {
             scripts: scripts.clone(),
             sieve: self.live.sieve.clone(),
             hostname: self.live.hostname.clone(),
             routing: routing.clone(),
             posting,
+        }))
+    }
+
+    /// What enters messages about events into calendars.
+    fn invitations(&self, routing: &Routing) -> Arc<dyn InvitationReading> {
+        let dav = self.live.dav.clone();
+        Arc::new(ByMail::new(ByMailParts {
+            collections: Collections::new(self.database.clone()),
+            routing: routing.clone(),
+            settings: Box::new(move || {
+                let settings = dav.get();
+                let is_on = settings.enabled && settings.scheduling.enabled;
+                is_on.then(|| (settings.bounds(), settings.scheduling.by_mail))
+            }),
+            journal: self.journal.clone(),
+            clock: self.time(),
         }))
     }
 

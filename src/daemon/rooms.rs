@@ -225,6 +225,7 @@ fn dav_pages(
 ) -> webmail::Beside {
     let scheduler = Scheduler::new(SchedulerParts {
         collections: Collections::new(parts.database.clone()),
+        personal: Personal::new(parts.database.clone()),
         routing: parts.routing.clone(),
         submission: Arc::clone(submission),
         submitting: submitting(parts, submission),

@@ -130,7 +130,7 @@ crate::words! {
         CollectionChanged = "collection-changed",
         /// Such a change was refused, with the reason.
         CollectionRefused = "collection-refused",
-        /// An invitation, an answer or a cancellation was delivered, or could not be.
+        /// An invitation, an answer or a cancellation was delivered or entered, or could not be.
         CalendarMessage = "calendar-message",
         /// A report was sent to a domain that asks for it, or could not be.
         ReportSent = "report-sent",

@@ -159,7 +159,7 @@ def objects_are_kept_octet_for_octet(server):
     ann.ask("DELETE", home + "two.ics", wanted=204, If="(Not <urn:uuid:lock>)")
     # What is not known is another matter than what is not for this place.
     ann.ask("PURGE", home + "one.ics", wanted=501)
-    for method, path, has, lacks in [("LOCK", home + "one.ics", "PUT", "LOCK"), ("PUT", home, "PROPFIND", "PUT"), ("MKCOL", home, "DELETE", "MKCOL"), ("MKCALENDAR", ann.calendars, "REPORT", "DELETE"), ("PUT", home[:-1] + "-none/", "MKCALENDAR", "PUT")]:
+    for method, path, has, lacks in [("LOCK", home + "one.ics", "PUT", "LOCK"), ("PUT", home, "PROPFIND", "PUT"), ("MKCOL", home, "DELETE", "MKCOL"), ("MKCALENDAR", ann.calendars, "REPORT", "DELETE"), ("PUT", home[:-1] + "-none/", "MKCALENDAR", "PUT"), ("POST", home, "PROPFIND", "POST")]:
         allow = ann.ask(method, path, wanted=405).headers["allow"].split(", ")
         assert has in allow and lacks not in allow, (method, path, allow)
     conflict = ann.ask("PUT", home + "other.ics", event("one"), 409)

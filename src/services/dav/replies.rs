@@ -10,6 +10,8 @@ use super::particulars::{folded, lines};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::said::said;
 
+const DAY: i64 = 86_400;
+
 /// Whether an event already contains a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,8 +106,9 @@ fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Resu
     let (start, value) = pieces(&id);
     let kept = start.iter().skip(1).filter(|piece| !named(piece, "RANGE"));
     let at: String = kept.map(|piece| format!(";{piece}")).collect::<String>() + ":" + value;
-    let length = match (master.value("DTSTART"), master.value("DTEND")) {
-        (Some(start), Some(end)) => Some(length(start, end).ok_or_else(unclear)?),
+    // RFC 5545 §3.8.5.3: the exact duration. A flight ends in another zone than it begins.
+    let length = match (master.time("DTSTART"), master.time("DTEND")) {
+        (Some(start), Some(end)) => Some(length(&start, &end).ok_or_else(unclear)?),
         _ => None,
     };
     const OWN: [&str; 9] =
@@ -121,14 +124,17 @@ fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Resu
         if written.len() == 1 {
             written.push(format!("RECURRENCE-ID{at}"));
             written.push(format!("DTSTART{at}"));
-            written.extend(length.map(|seconds| format!("DURATION:PT{seconds}S")));
+            // RFC 5545 §3.8.2.5: what begins on a day lasts for days.
+            let days = length.filter(|_| !value.contains(['T', 't'])).map(|seconds| seconds / DAY);
+            written.extend(days.map(|days| format!("DURATION:P{days}D")));
+            written.extend(length.filter(|_| days.is_none()).map(|seconds| format!("DURATION:PT{seconds}S")));
             written.push(format!("DTSTAMP:{}", now.utc().format("%Y%m%dT%H%M%SZ")));
         }
     }
     Ok(written)
 }
 
-/// The seconds between two times that are written in the same way.
+/// The seconds between two times that are written in the same way: in UTC, as local times, or as days.
 fn length(start: &str, end: &str) -> Option<i64> {
     let read = |text: &str| -> Option<NaiveDateTime> {
         let text = text.trim_end_matches(['Z', 'z']);
@@ -192,6 +198,31 @@ mod tests {
         let noted = reply("ATTENDEE;PARTSTAT=ACCEPTED:mailto:bob@example.test\r\n").noted_in(&stored, NOW).unwrap();
         assert!(noted.contains(ZONE) && noted.contains(ALARM), "{noted}");
         assert!(noted.contains("ATTENDEE;PARTSTAT=ACCEPTED;CN=Bob:mailto:bob@example.test\r\n"), "{noted}");
+    }
+
+    /// It lasted for seconds, which programs that go by the standard do not read.
+    #[test]
+    fn an_exception_of_whole_days_lasts_for_days() {
+        let stored = event("RRULE:FREQ=WEEKLY;COUNT=5\r\n")
+            .replace("DTSTART:20261204T190000Z", "DTSTART;VALUE=DATE:20261204")
+            .replace("DTEND:20261204T210000Z", "DTEND;VALUE=DATE:20261206");
+        let id = "RECURRENCE-ID;VALUE=DATE:20261211\r\n";
+        let answer = reply(&format!("{id}ATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n"));
+        let noted = answer.noted_in(&stored, NOW).unwrap();
+        assert!(noted.contains("DTSTART;VALUE=DATE:20261211\r\nDURATION:P2D\r\n"), "{noted}");
+        assert!(CalendarObject::read(noted.as_bytes()).is_ok(), "{noted}");
+    }
+
+    /// It ended as if all of it were in one zone.
+    #[test]
+    fn an_exception_lasts_as_long_as_the_others_in_whatever_zone_they_end() {
+        let stored = event("RRULE:FREQ=WEEKLY;COUNT=5\r\n")
+            .replace("DTSTART:20261204T190000Z", "DTSTART;TZID=Europe/Berlin:20261204T100000")
+            .replace("DTEND:20261204T210000Z", "DTEND;TZID=America/New_York:20261204T130000");
+        let id = "RECURRENCE-ID;TZID=Europe/Berlin:20261211T100000\r\n";
+        let answer = reply(&format!("{id}ATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n"));
+        let noted = answer.noted_in(&stored, NOW).unwrap();
+        assert!(noted.contains("DURATION:PT32400S\r\n"), "{noted}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Which message it is, and whether its sender is the real one.
+//! Which message it is, and whether its sender and its author are the real ones.
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
-use crate::foundations::address::Domain;
+use crate::foundations::address::{Address, Domain};
 use crate::foundations::hexadecimal::hexadecimal;
-use crate::foundations::mail::{HeaderSection, Mail, Message, results_of};
+use crate::foundations::mail::addresses::{self, Entry};
+use crate::foundations::mail::{Field, Fields, HeaderSection, Mail, Message, Who, results_of};
 
 /// What tells a message from others, over repeated deliveries and when it comes back: who sent it, its Message-ID, and what it
 /// says, since some senders give every message the same Message-ID. Without a Message-ID it is the whole message.
@@ -46,18 +47,101 @@ pub(super) fn is_believed(mail: &Mail, message: &Message, hostname: &Domain) -> 
     header.all("Authentication-Results").find_map(|field| shows(&field.text())).unwrap_or(false)
 }
 
+/// The only author of a message, if it is known that they have written it: a user of ours who was logged in, or somebody for whose
+/// very domain DMARC has passed or, without a policy, a signature or SPF. Of local parts only that domain knows.
+pub(super) fn known_author(mail: &Mail, hostname: &Domain) -> Option<Address> {
+    let [added, original] = mail.message.pieces();
+    let section = HeaderSection::of(original);
+    let fields = || Fields::new(added).chain(section.fields());
+    let author = only_author(fields().filter(|field| field.is("From")))?;
+    if let Some(login) = &mail.origin.login {
+        let is_own = login.who == Who::User && login.address.key() == author.key();
+        return is_own.then_some(author);
+    }
+    let results = own_results(fields(), hostname)?;
+    let results = results_of(&results, hostname.as_str())?;
+    shows(&results, author.domain().as_str()).then_some(author)
+}
+
+fn only_author<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<Address> {
+    let (field, other) = (fields.next()?, fields.next());
+    let mut entries = addresses::read(field.body).into_iter();
+    match (other, entries.next(), entries.next()) {
+        (None, Some(Entry::Mailbox(author)), None) => author.address().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The results that this host has found, as they are written: encoded words in them are nobody's words. They are above the field
+/// that says how the message came here. From a client whose mail is not checked, a field below that may be anybody's; above are only
+/// those of our own processes, which pass mail on by LMTP.
+fn own_results<'a>(fields: impl Iterator<Item = Field<'a>>, hostname: &Domain) -> Option<String> {
+    for field in fields {
+        if field.is("Received") && !is_passed_on(&field, hostname) {
+            return None;
+        }
+        if field.is("Authentication-Results") {
+            let text = String::from_utf8_lossy(&field.value()).into_owned();
+            if results_of(&text, hostname.as_str()).is_some() {
+                return Some(text);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a Received field, whose lines `intake` has written, is that of a message that came by LMTP.
+fn is_passed_on(field: &Field<'_>, hostname: &Domain) -> bool {
+    let text = String::from_utf8_lossy(field.body);
+    let mut by = text.lines().filter_map(|line| line.trim().strip_prefix("by "));
+    let mut words = by.next().unwrap_or_default().split(' ');
+    words.next() == Some(hostname.as_str())
+        && words.next() == Some("with")
+        && words.next().is_some_and(|with| with.contains("LMTP"))
+}
+
+/// Whether results show that a message is from a domain.
+fn shows(results: &[&str], domain: &str) -> bool {
+    let has = |method: &str, name: &str| {
+        results.iter().filter(|result| result.starts_with(method)).any(|result| {
+            let value = property(result, name);
+            value.is_some_and(|value| value.rsplit('@').next().is_some_and(|of| of.eq_ignore_ascii_case(domain)))
+        })
+    };
+    let dmarc = results.iter().filter(|result| result.starts_with("dmarc="));
+    let has_no_policy = dmarc.clone().count() == 1 && dmarc.clone().all(|result| result.starts_with("dmarc=none"));
+    has("dmarc=pass", "header.from")
+        || has_no_policy && (has("dkim=pass", "header.d") || has("spf=pass", "smtp.mailfrom"))
+}
+
+/// A property of a result, outside comments and quoted texts, of which others may have chosen the words.
+fn property(result: &str, name: &str) -> Option<String> {
+    let (mut quoted, mut depth) = (false, 0_u32);
+    let mut plain = String::with_capacity(result.len());
+    for c in result.chars() {
+        match c {
+            '"' if depth == 0 => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            c if !quoted && depth == 0 => plain.push(c),
+            _ => {}
+        }
+    }
+    let found = plain.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    found.map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::foundations::address::ReversePath;
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Origin};
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Login, Origin};
 
-    #[test]
-    fn only_shown_senders_are_believed() {
+    fn mail(message: &str) -> Mail {
         let at = Timestamp::from_unix_seconds(1);
-        let mail = Mail {
+        Mail {
             id: MailId::generate(at),
             origin: Origin::internal(SessionId::generate(at), at),
             envelope: Envelope {
@@ -68,8 +152,63 @@ mod tests {
                 require_tls: false,
                 dsn: DsnWish::default(),
             },
-            message: Message::new(""),
-        };
+            message: Message::new(message.to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_author_is_known_by_what_this_host_has_found() {
+        let host: Domain = "mail.example.test".parse().unwrap();
+        let known = |message: &str| known_author(&mail(message), &host).map(|author| author.to_string());
+        let results = |found: &str| format!("Authentication-Results: mail.example.test;\r\n\t{found}\r\n");
+        let from = "From: Bob <Bob@far.test>\r\n\r\nx\r\n";
+        for (found, is_known) in [
+            ("spf=fail smtp.mailfrom=x@y.test;\r\n\tdmarc=pass (p=none) header.from=far.test", true),
+            ("dmarc=pass (p=none) header.from=other.test", false),
+            ("dkim=pass header.d=far.test header.s=s;\r\n\tdmarc=none header.from=far.test", true),
+            ("dkim=pass header.d=other.test header.s=s;\r\n\tdmarc=none header.from=far.test", false),
+            ("dkim=pass (header.d=far.test) header.d=other.test;\r\n\tdmarc=none", false),
+            ("dkim=pass header.s=\"x header.d=far.test\" header.d=other.test;\r\n\tdmarc=none", false),
+            ("spf=pass smtp.mailfrom=bounce@far.test;\r\n\tdmarc=none", true),
+            ("spf=pass smtp.mailfrom=@sub.far.test;\r\n\tdmarc=none", false),
+            ("spf=pass smtp.helo=far.test;\r\n\tdmarc=none", false),
+            ("dkim=pass header.d=far.test;\r\n\tdmarc=fail (p=none) header.from=far.test", false),
+            ("dkim=pass header.d=far.test;\r\n\tdmarc=temperror header.from=far.test", false),
+            ("spf=pass smtp.mailfrom=bounce@far.test", false),
+        ] {
+            assert_eq!(known(&(results(found) + from)).is_some(), is_known, "{found}");
+        }
+        let pass = results("dmarc=pass (p=none) header.from=far.test");
+        assert_eq!(known(&format!("{pass}{from}")).as_deref(), Some("Bob@far.test"));
+        let here = |with: &str| format!("Received: from x\r\n\tby mail.example.test with {with}\r\n\tid 1;\r\n\tx\r\n");
+        for (text, is_known) in [
+            (format!("Delivered-To: a@x.test\r\n{}{pass}{}{from}", here("LMTP"), here("ESMTPS")), true),
+            // From a client that is not checked.
+            (format!("{}{pass}{from}", here("ESMTPS")), false),
+            (format!("{}{pass}{from}", here("LMTP").replace("mail.example", "mx.other")), false),
+            (format!("{}{pass}{from}", here("SMTP").replace("from x", "from by mail.example.test with LMTP")), false),
+            (pass.replace("mail.example", "mx.other") + from, false),
+            (format!("{pass}From: eve@far.test\r\n{from}"), false),
+            (format!("{pass}From: eve@far.test, bob@far.test\r\n\r\nx"), false),
+            (format!("{pass}\r\nx"), false),
+            (from.to_owned(), false),
+        ] {
+            assert_eq!(known(&text).is_some(), is_known, "{text}");
+        }
+        // What an encoded word would say, if it were one.
+        let word = results("iprev=pass (=?utf-8?q?=29=3Bdmarc=3Dpass_header.from=3Dfar.test?=) policy.iprev=192.0.2.1");
+        assert_eq!(known(&format!("{word}{from}")), None);
+        // Our own users write as themselves only.
+        let mut own = mail(from);
+        for (login, is_known) in [("bob@far.test", true), ("eve@far.test", false)] {
+            own.origin.login = Some(Login::user(login.parse().unwrap()));
+            assert_eq!(known_author(&own, &host).is_some(), is_known, "{login}");
+        }
+    }
+
+    #[test]
+    fn only_shown_senders_are_believed() {
+        let mail = mail("");
         let host: Domain = "mail.example.test".parse().unwrap();
         for (field, believed) in [
             ("mail.example.test;\r\n\tspf=pass smtp.mailfrom=eve@far.test;\r\n\tdkim=none", true),

@@ -14,12 +14,16 @@
 //! Never asks who the recipients are or whether the message is wanted. Each stored message is an event; a failure
 //! is logged here, where its cause is known.
 //!
+//! A message that has been stored is shown to who reads what messages say about events, if it is known who has written it
+//! (`invitations`).
+//!
 //! `store` delivers to a recipient; `scripting` finds out which scripts run, `script_cache` has them compiled, `run_scripts`
 //! runs them and returns what they have decided, and `perform` does that.
 
 mod authorship;
 mod fields;
 mod identity;
+mod invitations;
 mod letters;
 mod nearly_full;
 mod perform;

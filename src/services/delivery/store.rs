@@ -6,15 +6,17 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::fields::Ready;
+use super::invitations::Invitations;
 use super::scripting::{Scripting, ScriptingParts};
 use super::settings::{Circles, DeliverySettings, TagFolder};
+use crate::foundations::address::{Address, Domain};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{Mail, Message, Uid};
 use crate::foundations::settings::Live;
 use crate::services::filter::{Folder, Verdict};
-use crate::services::handover::{LocalDelivery, Outcome};
+use crate::services::handover::{InvitationReading, LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 use crate::storage::journal::Journal;
 use crate::storage::mailbox::{
@@ -27,6 +29,7 @@ pub struct Delivery {
     mailboxes: Mailboxes,
     settings: Live<DeliverySettings>,
     pub(super) scripting: Option<Arc<Scripting>>,
+    invitations: Option<Invitations>,
     journal: Journal,
     pub(super) clock: SharedClock,
 }
@@ -112,7 +115,7 @@ impl LocalDelivery for Delivery {
             let ready = Ready::new(&mail.message, &mail.envelope.reverse_path);
             let stores: Vec<BoxFuture<'_, _>> = recipients
                 .iter()
-                .map(|recipient| self.store(mail, &ready, verdict, recipient, &settings).boxed())
+                .map(|recipient| self.store_and_read(mail, &ready, verdict, recipient, &settings).boxed())
                 .collect();
             futures_util::stream::iter(stores).buffered(settings.at_once.max(1) as usize).collect().await
         }
@@ -128,7 +131,7 @@ impl Delivery {
         journal: Journal,
         clock: SharedClock,
     ) -> Self {
-        Self { mailboxes, settings, scripting: None, journal, clock }
+        Self { mailboxes, settings, scripting: None, invitations: None, journal, clock }
     }
 
     /// With scripts of users and of the site.
@@ -136,6 +139,40 @@ impl Delivery {
     pub fn with_scripts(mut self, parts: ScriptingParts) -> Self {
         self.scripting = Some(Arc::new(Scripting::new(parts, self.settings.clone())));
         self
+    }
+
+    /// What messages say about events is read by `reader`, if this host, by its name, has found out who has written them.
+    #[must_use]
+    pub fn with_invitations(mut self, reader: Arc<dyn InvitationReading>, hostname: Live<Domain>) -> Self {
+        self.invitations = Some(Invitations { reader, hostname });
+        self
+    }
+
+    /// Stores a message, and then has it read for what it says about events: whether that succeeds or not, it has been delivered.
+    async fn store_and_read(
+        &self,
+        mail: &Mail,
+        ready: &Ready,
+        verdict: &Verdict,
+        recipient: &LocalRecipient,
+        settings: &DeliverySettings,
+    ) -> Result<Outcome, Refusal> {
+        let outcome = Box::pin(self.store(mail, ready, verdict, recipient, settings)).await?;
+        let account = &recipient.account;
+        if let (Some(invitations), Outcome::Stored { folder, .. }) = (&self.invitations, &outcome)
+            && verdict.folder(account) == Folder::Inbox
+            && Invitations::may_be_in(&mail.message)
+            && !self.is_junk(account, folder).await
+        {
+            invitations.read(mail, account).await;
+        }
+        Ok(outcome)
+    }
+
+    /// Whether a folder is the one for unwanted mail, into which a script may have put a message.
+    async fn is_junk(&self, account: &Address, folder: &str) -> bool {
+        let user = self.mailboxes.user(account).await;
+        user.is_ok_and(|user| user.special(SpecialUse::Junk).is_some_and(|junk| junk.to_string() == folder))
     }
 
     async fn store(

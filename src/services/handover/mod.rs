@@ -87,6 +87,13 @@ pub trait ReportReading: Send + Sync {
     fn read<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, ()>;
 }
 
+/// Reads what messages say about events. Implemented by `dav`, for `delivery`, which shows it what it has stored.
+pub trait InvitationReading: Send + Sync {
+    /// Enters what a message says about an event of an account into its calendars, where that needs no click. The message has been
+    /// stored as any other, whatever is in it. The author is the one who is known to have written it.
+    fn read<'a>(&'a self, mail: &'a Mail, author: &'a Address, account: &'a Address) -> BoxFuture<'a, ()>;
+}
+
 /// Takes messages of our own users to be sent. Implemented by `submission` where the queue is in this process, and by
 /// `outbound` for a process that hands them to the one with the queue.
 pub trait Submitting: Send + Sync {

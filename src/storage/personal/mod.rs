@@ -2,7 +2,8 @@
 //! sent, and those to be sent in a moment.
 //!
 //! Promises: durable when a call returns; bounded for each account, the people not written to for longest go first.
-//! Nothing here is looked up while mail is received or fetched. Called by the webmail.
+//! Nothing here is looked up while mail is received or fetched. Called by the webmail,
+//! and by `services::dav` for people and languages.
 
 mod correspondents;
 mod held;

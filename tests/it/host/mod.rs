@@ -17,6 +17,7 @@ mod records;
 mod reports;
 mod roles;
 mod scheduling;
+mod scheduling_by_mail;
 mod security;
 mod served;
 mod set_up;

@@ -9,14 +9,14 @@ use postrider::storage::journal::Query;
 
 use crate::harness::{Host, PASSWORD, Peer};
 
-const ANN: &str = "ann@example.test";
-const BOB: &str = "bob@example.test";
+pub(super) const ANN: &str = "ann@example.test";
+pub(super) const BOB: &str = "bob@example.test";
 const NOWHERE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25";
 
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Answer {
@@ -29,7 +29,7 @@ impl Answer {
 }
 
 /// A request of a calendar program of one user.
-async fn ask(host: &Host, user: &str, what: &str, headers: &str, body: &str) -> Answer {
+pub(super) async fn ask(host: &Host, user: &str, what: &str, headers: &str, body: &str) -> Answer {
     let mut talk = host.plain(Protocol::Webmail).await;
     let login = STANDARD.encode(format!("{user}:{PASSWORD}"));
     let length = body.len();
@@ -45,7 +45,7 @@ async fn ask(host: &Host, user: &str, what: &str, headers: &str, body: &str) -> 
 }
 
 /// Finds the way to the calendars, as programs do when they are set up.
-async fn set_up(host: &Host, user: &str) -> String {
+pub(super) async fn set_up(host: &Host, user: &str) -> String {
     let body = "<propfind xmlns=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><prop><C:calendar-user-address-set/>\
         <C:schedule-inbox-URL/><C:schedule-outbox-URL/><C:calendar-user-type/></prop></propfind>";
     let principal = ask(host, user, &format!("PROPFIND /dav/principals/{user}/"), "Depth: 0\r\n", body).await;
@@ -55,16 +55,16 @@ async fn set_up(host: &Host, user: &str) -> String {
     principal.body
 }
 
-async fn get(host: &Host, user: &str, path: &str) -> Answer {
+pub(super) async fn get(host: &Host, user: &str, path: &str) -> Answer {
     ask(host, user, &format!("GET {path}"), "", "").await
 }
 
-async fn put(host: &Host, user: &str, path: &str, headers: &str, content: &str) -> Answer {
+pub(super) async fn put(host: &Host, user: &str, path: &str, headers: &str, content: &str) -> Answer {
     ask(host, user, &format!("PUT {path}"), &format!("Content-Type: text/calendar\r\n{headers}"), content).await
 }
 
 /// The paths of what is in a collection.
-async fn listed(host: &Host, user: &str, collection: &str) -> Vec<String> {
+pub(super) async fn listed(host: &Host, user: &str, collection: &str) -> Vec<String> {
     let body = "<propfind xmlns=\"DAV:\"><prop><getetag/></prop></propfind>";
     let answer = ask(host, user, &format!("PROPFIND {collection}"), "Depth: 1\r\n", body).await;
     assert_eq!(answer.status, 207, "{}", answer.body);
@@ -72,7 +72,7 @@ async fn listed(host: &Host, user: &str, collection: &str) -> Vec<String> {
     hrefs.filter(|href| !href.ends_with('/')).map(str::to_owned).collect()
 }
 
-fn event(uid: &str, organiser: &str, guests: &[&str]) -> String {
+pub(super) fn event(uid: &str, organiser: &str, guests: &[&str]) -> String {
     let guests: String =
         guests.iter().map(|guest| format!("ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:{guest}\r\n")).collect();
     format!(
@@ -89,7 +89,7 @@ async fn with_peer() -> (Host, Peer) {
     (host, peer)
 }
 
-const MEETING: &str = "/dav/calendars/ann@example.test/Personal/meeting.ics";
+pub(super) const MEETING: &str = "/dav/calendars/ann@example.test/Personal/meeting.ics";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_meeting_from_its_invitation_to_its_end() {
@@ -458,5 +458,24 @@ async fn new_events_go_into_the_calendar_that_was_chosen() {
     assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[BOB])).await.status, 201);
     assert_eq!(listed(&host, BOB, "/dav/calendars/bob@example.test/At%20work/").await.len(), 1);
     assert!(listed(&host, BOB, "/dav/calendars/bob@example.test/Personal/").await.is_empty());
+    host.stop().await;
+}
+
+/// It was removed, and nobody heard of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_stays_while_nobody_can_be_told_of_its_end() {
+    let (host, peer) = with_peer().await;
+    set_up(&host, ANN).await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &["eve@elsewhere.test"])).await.status, 201);
+    peer.wait_for(1).await;
+    let database = host.parts().database.clone();
+    database.execute("ALTER TABLE queue_recipients RENAME TO away", &[]).await.unwrap();
+    let refused = ask(&host, ANN, &format!("DELETE {MEETING}"), "", "").await;
+    assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{}", refused.body);
+    assert_eq!(get(&host, ANN, MEETING).await.status, 200);
+    database.execute("ALTER TABLE away RENAME TO queue_recipients", &[]).await.unwrap();
+    assert_eq!(ask(&host, ANN, &format!("DELETE {MEETING}"), "", "").await.status, 204);
+    assert_eq!(get(&host, ANN, MEETING).await.status, 404);
+    assert!(peer.wait_for(2).await[1].content.contains("METHOD:CANCEL"));
     host.stop().await;
 }

@@ -64,14 +64,7 @@ impl Room {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        let settings = self.needs.settings.get();
-        Bounds {
-            limits: settings.limits(),
-            recurrences: settings.recurrences as usize,
-            object: settings.object.len(),
-            attendees: settings.scheduling.attendees as usize,
-            inbox: settings.scheduling.inbox as usize,
-        }
+        self.needs.settings.get().bounds()
     }
 }
 
@@ -84,6 +77,17 @@ impl DavSettings {
             octets: self.space.get(),
             removed: self.removed,
             properties: self.properties,
+        }
+    }
+
+    /// The limits of events with guests.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            limits: self.limits(),
+            recurrences: self.recurrences as usize,
+            object: self.object.len(),
+            attendees: self.scheduling.attendees as usize,
+            inbox: self.scheduling.inbox as usize,
         }
     }
 }

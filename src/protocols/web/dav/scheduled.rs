@@ -1,5 +1,5 @@
 //! Storing and removing events that may have guests (RFC 6638 §3): what a change sends is decided with what was stored before, and
-//! sent once it is stored.
+//! sent once it is stored, or before the event is removed.
 
 use std::sync::Arc;
 
@@ -168,23 +168,34 @@ impl Work {
         }
     }
 
+    /// Sends what the end of an event sends, and then removes it: a client that hears of a failure finds it there, and repeats.
     async fn remove(self, name: String, answers: bool) -> Result<(), Undone> {
         let (needs, account) = (&self.room.needs, &self.actor.account.address);
         let limits = self.room.limits();
         let _place = needs.scheduler.change(account).await;
-        let mut tries = 0;
+        let (mut tries, mut told) = (0, None::<String>);
         loop {
-            let before = self.before(&name).await?.ok_or(Error::NoObject)?;
-            let prepared = self.prepare(Some(&before), None, Wish { by_tag: false, answers }).await?;
+            let before = needs.collections.object(&self.collection, &name).await?.ok_or(Error::NoObject)?;
+            // An answer that has come while messages were sent changes nothing of what they say, and is no reason to keep the event
+            // now that everybody has been told.
+            let tag = schedule_tag(&before.info.etag).unwrap_or(&before.info.etag);
+            if told.as_deref() != Some(tag) {
+                self.check(Some(&before))?;
+                let prepared = self.prepare(Some(&before), None, Wish { by_tag: false, answers }).await?;
+                let delivered = needs.scheduler.deliver(&self.actor, &prepared, &self.room.bounds()).await;
+                if delivered.is_to_be_repeated {
+                    let why =
+                        "Not everybody could be told that the event does not take place, so it stays. Try again soon.";
+                    return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into());
+                }
+                told = Some(tag.to_owned());
+            }
             let still = Condition::unchanged(&before.info.etag);
             let removed = needs.collections.remove_object(account, &self.collection, &name, &still, &limits).await;
             match removed {
                 Err(Error::Condition) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error.into()),
-                Ok(_) => {
-                    needs.scheduler.deliver(&self.actor, &prepared, &self.room.bounds()).await;
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
             }
         }
     }
@@ -192,12 +203,14 @@ impl Work {
     /// The object as it is now, in which the client's conditions hold.
     async fn before(&self, name: &str) -> Result<Option<Object>, Error> {
         let before = self.room.needs.collections.object(&self.collection, name).await?;
-        let etag = before.as_ref().map(|object| object.info.etag.as_str());
-        let is_known = self.tag.as_deref().is_none_or(|tag| etag.and_then(schedule_tag) == Some(tag));
-        if !is_known || !self.condition.holds(etag) {
-            return Err(Error::Condition);
-        }
+        self.check(before.as_ref())?;
         Ok(before)
+    }
+
+    fn check(&self, before: Option<&Object>) -> Result<(), Error> {
+        let etag = before.map(|object| object.info.etag.as_str());
+        let is_known = self.tag.as_deref().is_none_or(|tag| etag.and_then(schedule_tag) == Some(tag));
+        if is_known && self.condition.holds(etag) { Ok(()) } else { Err(Error::Condition) }
     }
 
     async fn prepare(&self, before: Option<&Object>, after: Option<String>, wish: Wish) -> Answer<Prepared> {
@@ -242,7 +255,7 @@ impl Work {
         if prepared.is_silent() {
             return None;
         }
-        let statuses = self.room.needs.scheduler.deliver(&self.actor, prepared, &self.room.bounds()).await;
+        let statuses = self.room.needs.scheduler.deliver(&self.actor, prepared, &self.room.bounds()).await.statuses;
         let _place = self.room.needs.scheduler.enter_into(&self.actor.account.address).await;
         for _ in 0..TRIES {
             let there = self.room.needs.collections.object(&self.collection, &stored.name).await.ok()??;

@@ -4,31 +4,60 @@ use std::time::Duration;
 
 use super::super::components::Whole;
 use super::apply::{Refused, cancelled, replied, requested};
+use super::language::Language;
 use super::letter::Letter;
 use super::meeting::{Meeting, answer};
 use super::message::Purpose;
 use super::rules::{FAILED, Message};
 use super::scheduler::{Actor, Bounds, Prepared, Scheduler};
 use crate::foundations::address::{Address, ReversePath};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
+use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{self, BodyKind, DsnWish, Envelope, Mail, Origin, Recipient, compose};
 use crate::foundations::processor::in_turn;
 use crate::foundations::random::distinction;
 use crate::services::dav::{CalendarObject, Calendars, Invitation, SCHEDULE_INBOX, etag, with_schedule_tag_of};
 use crate::services::routing::Resolution;
-use crate::storage::dav::{Collection, CollectionKind, Condition, Draft, Error, Object};
+use crate::storage::dav::{Collection, CollectionKind, Collections, Condition, Draft, Error, Object};
 
 /// Statuses of messages (RFC 6638 §7.3, RFC 5546 §3.6).
 const SENT: &str = "1.1";
-const DELIVERED: &str = "1.2";
+pub(super) const DELIVERED: &str = "1.2";
 const UNKNOWN: &str = "3.7";
 const NOT_ALLOWED: &str = "3.8";
 
 /// How often an event is read again that somebody else changes at the same time.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// A pause before that.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
+
+/// What has become of the messages of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The status of each, by address.
+    pub statuses: Vec<(String, &'static str)>,
+    /// Whether some have failed because this server could not do its part, and may arrive later.
+    pub is_to_be_repeated: bool,
+}
+
+/// What has become of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Is(&'static str),
+    /// This server could not do its part.
+    Later,
+}
+
+impl Fate {
+    const fn status(self) -> &'static str {
+        match self {
+            Self::Is(status) => status,
+            Self::Later => FAILED,
+        }
+    }
+}
 
 /// Why a message is not entered into a calendar.
 enum Failure {
@@ -46,47 +75,49 @@ impl From<Error> for Failure {
 }
 
 impl Scheduler {
-    /// Delivers the messages of a change that is stored; returns what has become of each, by address.
-    pub async fn deliver(&self, actor: &Actor, prepared: &Prepared, bounds: &Bounds) -> Vec<(String, &'static str)> {
-        let mut statuses: Vec<(String, &'static str)> = Vec::new();
+    /// Delivers the messages of a change; returns what has become of each.
+    pub async fn deliver(&self, actor: &Actor, prepared: &Prepared, bounds: &Bounds) -> Delivered {
+        let (mut statuses, mut is_to_be_repeated): (Vec<(String, &'static str)>, bool) = (Vec::new(), false);
         for message in prepared.messages() {
-            let Some(status) = self.deliver_one(actor, message, bounds).await else { continue };
+            let Some(fate) = self.deliver_one(actor, message, bounds).await else { continue };
+            let status = fate.status();
+            is_to_be_repeated |= fate == Fate::Later;
             let event = Event::new(self.parts.clock.now(), EventKind::CalendarMessage).session(actor.session);
             let event = event.subject(message.to.clone()).with("from", actor.account.address.to_string());
             self.parts.journal.record(event.with("method", message.purpose.word()).with("status", status));
             statuses.retain(|(known, _)| *known != message.to);
             statuses.push((message.to.clone(), status));
         }
-        statuses
+        Delivered { statuses, is_to_be_repeated }
     }
 
     /// `None` for what is not worth a letter and can be told in no other way.
-    async fn deliver_one(&self, actor: &Actor, message: &Message, bounds: &Bounds) -> Option<&'static str> {
-        let Ok(address) = message.mailbox.parse::<Address>() else { return Some(UNKNOWN) };
+    async fn deliver_one(&self, actor: &Actor, message: &Message, bounds: &Bounds) -> Option<Fate> {
+        let Ok(address) = message.mailbox.parse::<Address>() else { return Some(Fate::Is(UNKNOWN)) };
         match self.parts.routing.resolve(&address).await {
             Err(error) => {
                 log::warn!(address:% = address, error:% = error; "A calendar message could not be delivered");
-                Some(FAILED)
+                Some(Fate::Later)
             }
-            Ok(Resolution::Unknown) => Some(UNKNOWN),
-            Ok(Resolution::Refused(_)) => Some(FAILED),
+            Ok(Resolution::Unknown) => Some(Fate::Is(UNKNOWN)),
+            Ok(Resolution::Refused(_)) => Some(Fate::Is(FAILED)),
             Ok(Resolution::Local { accounts, forwards, .. }) if forwards.is_empty() && accounts.len() == 1 => {
                 let account = accounts.first().map(|reached| reached.account.address.clone())?;
                 // By a catch-all, for example. Whoever sends it has the event, and a cancellation would cancel it there.
                 if account.key() == actor.account.address.key() {
-                    return Some(DELIVERED);
+                    return Some(Fate::Is(DELIVERED));
                 }
                 let inbox = self.parts.collections.find(&account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await;
                 match inbox {
                     Ok(Some(inbox)) => match self.enter_here(actor, (&account, &inbox), message, bounds).await {
-                        Some(status) => Some(status),
+                        Some(fate) => Some(fate),
                         None => self.write(actor, &address, message).await,
                     },
                     // Nobody would see it in a calendar that no program has ever asked for.
                     Ok(None) => self.write(actor, &address, message).await,
                     Err(error) => {
                         log::warn!(user:% = account, error:% = error; "A calendar message could not be delivered");
-                        Some(FAILED)
+                        Some(Fate::Later)
                     }
                 }
             }
@@ -101,31 +132,32 @@ impl Scheduler {
         (account, inbox): (&Address, &Collection),
         message: &Message,
         bounds: &Bounds,
-    ) -> Option<&'static str> {
+    ) -> Option<Fate> {
         let login = mail::Login::user(actor.account.address.clone());
         if self.parts.submission.count((&actor.peer, actor.session), &login).is_err() {
-            return Some(FAILED);
+            return Some(Fate::Is(FAILED));
         }
         let _place = self.enter_into(account).await;
         for _ in 0..TRIES {
             match self.enter(account, inbox, message, bounds).await {
                 Ok(()) => {
-                    self.keep(account, inbox, message, bounds).await;
-                    return Some(DELIVERED);
+                    let now = self.parts.clock.now();
+                    keep(&self.parts.collections, (account, inbox), &message.text, bounds, now).await;
+                    return Some(Fate::Is(DELIVERED));
                 }
                 Err(Failure::Storage(Error::Condition | Error::NoObject | Error::UidTaken(_))) => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(Failure::Refused(Refused::Foreign)) => return Some(NOT_ALLOWED),
-                Err(Failure::Refused(Refused::Unfit) | Failure::Work) => return Some(FAILED),
+                Err(Failure::Refused(Refused::Foreign)) => return Some(Fate::Is(NOT_ALLOWED)),
+                Err(Failure::Refused(Refused::Unfit) | Failure::Work) => return Some(Fate::Is(FAILED)),
                 Err(Failure::Storage(error)) => {
                     log::info!(user:% = account, error:% = error; "A calendar message was not entered");
-                    return if has_no_room(&error) { None } else { Some(FAILED) };
+                    return if has_no_room(&error) { None } else { Some(Fate::Later) };
                 }
                 Err(Failure::Absent) => return None,
             }
         }
-        Some(FAILED)
+        Some(Fate::Later)
     }
 
     /// Enters a message into the event that it is about.
@@ -181,37 +213,17 @@ impl Scheduler {
         Ok(chosen.or_else(|| Calendars::for_events(calendars)).cloned())
     }
 
-    /// Keeps a message in the inbox, where programs find out what has happened. Without room there nothing is lost.
-    async fn keep(&self, account: &Address, inbox: &Collection, message: &Message, bounds: &Bounds) {
-        let (collections, now) = (&self.parts.collections, self.parts.clock.now());
-        let name = format!("{:x}-{:016x}.ics", now.unix_micros(), distinction());
-        let draft = Draft {
-            uid: name.clone(),
-            name,
-            component: "VEVENT".to_owned(),
-            content: message.text.clone().into_bytes(),
-            etag: etag(message.text.as_bytes()),
-            begins_at: None,
-            ends_at: None,
-            people: Vec::new(),
-        };
-        let drafts = std::slice::from_ref(&draft);
-        let kept = async {
-            let mut known = collections.objects(inbox).await?;
-            known.sort_by_key(|info| (info.modified_at, info.name.clone()));
-            let surplus = (known.len() + 1).saturating_sub(bounds.inbox.max(1));
-            for info in known.iter().take(surplus) {
-                collections.remove_object(account, inbox, &info.name, &Condition::default(), &bounds.limits).await?;
-            }
-            collections.put(account, inbox, drafts, &Condition::absent(), &bounds.limits, now).await
-        };
-        if let Err(error) = kept.await {
-            log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
-        }
+    /// The language in which an account writes.
+    async fn language(&self, account: &Address) -> Language {
+        let preferences = self.parts.personal.preferences(account).await.unwrap_or_else(|error| {
+            log::info!(user:% = account, error:% = error; "The language of a letter about an event is not known");
+            None
+        });
+        Language::preferred(preferences.as_deref().unwrap_or_default())
     }
 
     /// Sends a message by mail.
-    async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<&'static str> {
+    async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<Fate> {
         if !message.is_weighty {
             return None;
         }
@@ -224,6 +236,7 @@ impl Scheduler {
             from: (name, &from),
             to: (&message.name, to),
             purpose: message.purpose,
+            language: self.language(&actor.account.address).await,
             calendar: &message.text,
             at: now,
             message_id: &message_id,
@@ -251,13 +264,56 @@ impl Scheduler {
         };
         let mail = Mail { id: MailId::generate(now), origin, envelope, message: mail::Message::new(octets) };
         match self.parts.submitting.submit(mail, &login).await {
-            Ok(()) => Some(SENT),
+            Ok(()) => Some(Fate::Is(SENT)),
             Err(refusal) => {
                 log::info!(user:% = actor.account.address, refusal:% = refusal; "A calendar message was not sent");
-                Some(FAILED)
+                Some(if is_ours(&refusal) { Fate::Later } else { Fate::Is(FAILED) })
             }
         }
     }
+}
+
+/// Keeps a message in the inbox, where programs find out what has happened. Without room there nothing is lost.
+pub(super) async fn keep(
+    collections: &Collections,
+    (account, inbox): (&Address, &Collection),
+    text: &str,
+    bounds: &Bounds,
+    now: Timestamp,
+) {
+    let name = format!("{:x}-{:016x}.ics", now.unix_micros(), distinction());
+    let draft = Draft {
+        uid: name.clone(),
+        name,
+        component: "VEVENT".to_owned(),
+        content: text.as_bytes().to_vec(),
+        etag: etag(text.as_bytes()),
+        begins_at: None,
+        ends_at: None,
+        people: Vec::new(),
+    };
+    let drafts = std::slice::from_ref(&draft);
+    let kept = async {
+        let mut known = collections.objects(inbox).await?;
+        known.sort_by_key(|info| (info.modified_at, info.name.clone()));
+        let surplus = (known.len() + 1).saturating_sub(bounds.inbox.max(1));
+        for info in known.iter().take(surplus) {
+            collections.remove_object(account, inbox, &info.name, &Condition::default(), &bounds.limits).await?;
+        }
+        collections.put(account, inbox, drafts, &Condition::absent(), &bounds.limits, now).await
+    };
+    if let Err(error) = kept.await {
+        log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
+    }
+}
+
+/// Whether mail is refused because this server cannot take it now. An event must not stay until a guest has cleared their mailbox
+/// (RFC 3463 §3.3), or because it has more guests than the organiser may write to (§3.8).
+fn is_ours(refusal: &Refusal) -> bool {
+    let is_of_others = |status: &str| status.starts_with("4.2.") || status.starts_with("4.7.");
+    refusal.is_temporary()
+        && matches!(refusal.kind, Kind::Temporary | Kind::NoSpace)
+        && refusal.smtp.as_ref().is_none_or(|(_, status)| !is_of_others(status))
 }
 
 /// Whether a calendar takes nothing until its owner makes room, of which only a letter tells them.
@@ -301,7 +357,7 @@ fn drafted(
     kept: Option<&Object>,
     name: &str,
     bounds: &Bounds,
-    now: crate::foundations::clock::Timestamp,
+    now: Timestamp,
 ) -> Result<Option<Draft>, Refused> {
     let stored = kept.map(|object| String::from_utf8_lossy(&object.content));
     let content = match (purpose, stored.as_deref()) {

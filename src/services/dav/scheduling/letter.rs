@@ -4,6 +4,7 @@ use chrono::{Days, NaiveDate, NaiveDateTime};
 
 use super::super::components::{Component, Whole};
 use super::super::particulars::text;
+use super::language::Language;
 use super::meeting::{Meeting, answer};
 use super::message::Purpose;
 use super::property::Property;
@@ -17,6 +18,7 @@ pub(super) struct Letter<'a> {
     pub(super) from: (&'a str, &'a Address),
     pub(super) to: (&'a str, &'a Address),
     pub(super) purpose: Purpose,
+    pub(super) language: Language,
     pub(super) calendar: &'a str,
     pub(super) at: Timestamp,
     /// With its angle brackets.
@@ -39,12 +41,12 @@ impl Letter<'_> {
             format!("Date: {}\r\n", compose::date(self.at)),
             compose::addresses("From", [self.from], charset),
             compose::addresses("To", [self.to], charset),
-            compose::field("Subject", &format!("{subject}: {title}"), charset),
+            compose::field("Subject", &format!("{subject} {title}"), charset),
             format!("Message-ID: {}\r\nMIME-Version: 1.0\r\n", self.message_id),
             format!("Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n\r\n"),
         ]
         .concat();
-        let (written, encoding) = encoded_text(&described(&saying, &title, event));
+        let (written, encoding) = encoded_text(&described(&saying, &title, event, self.language));
         out.push_str(&format!(
             "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{written}"
         ));
@@ -62,42 +64,46 @@ impl Letter<'_> {
     fn saying(&self, event: Option<&Component<'_>>) -> (&'static str, String) {
         let (name, address) = self.from;
         let who = if name.trim().is_empty() { address.to_string() } else { format!("{} <{address}>", name.trim()) };
-        match self.purpose {
-            Purpose::Request => ("Invitation", format!("{who} invites you:")),
-            Purpose::Cancel => ("Cancelled", format!("{who} has cancelled this event or your invitation:")),
+        let words = self.language.words();
+        let (subject, sentence) = match self.purpose {
+            Purpose::Request => (words.invitation, words.invites),
+            Purpose::Cancel => (words.cancelled, words.cancels),
             Purpose::Reply => {
                 let me = Meeting::of(self.calendar).and_then(|reply| Some(reply.guests.first()?.address.clone()));
                 let said = event.zip(me).and_then(|(event, me)| answer(event, &me));
                 match said.as_deref() {
-                    Some("ACCEPTED") => ("Accepted", format!("{who} has accepted the invitation:")),
-                    Some("TENTATIVE") => ("Tentative", format!("{who} may attend:")),
-                    _ => ("Declined", format!("{who} has declined the invitation:")),
+                    Some("ACCEPTED") => (words.accepted, words.accepts),
+                    Some("TENTATIVE") => (words.tentative, words.may_come),
+                    _ => (words.declined, words.declines),
                 }
             }
-        }
+        };
+        (subject, sentence.replace("{who}", &who))
     }
 }
 
 /// What people read whose program does not know invitations.
-fn described(saying: &str, title: &str, event: Option<&Component<'_>>) -> String {
+fn described(saying: &str, title: &str, event: Option<&Component<'_>>, language: Language) -> String {
+    let words = language.words();
     let mut out = format!("{saying}\n\n{title}\n");
     let Some(event) = event else { return out };
-    let when = |name: &str, earlier| event.line(name).and_then(|line| time(&Property::of(&line.whole), earlier));
+    let when =
+        |name: &str, earlier| event.line(name).and_then(|line| time(&Property::of(&line.whole), earlier, language));
     let start = when("DTSTART", Days::new(0));
     if let Some(start) = &start {
-        out.push_str(&format!("From: {start}\n"));
+        out.push_str(&format!("{} {start}\n", words.from));
     }
     // A day in DTEND is the one after the last (RFC 5545 §3.6.1); some programs mean the last.
     let end = when("DTEND", Days::new(0)).filter(|end| start.as_ref() != Some(end)).and(when("DTEND", Days::new(1)));
     if let Some(end) = end.filter(|end| start.as_ref() != Some(end)) {
-        out.push_str(&format!("Until: {end}\n"));
+        out.push_str(&format!("{} {end}\n", words.until));
     }
     if event.value("RRULE").is_some() {
-        out.push_str("This event repeats.\n");
+        out.push_str(&format!("{}\n", words.repeats));
     }
     let said = |name: &str| event.value(name).map(text).filter(|text| !text.is_empty());
     if let Some(place) = said("LOCATION") {
-        out.push_str(&format!("Where: {place}\n"));
+        out.push_str(&format!("{} {place}\n", words.place));
     }
     if let Some(description) = said("DESCRIPTION") {
         out.push_str(&format!("\n{description}\n"));
@@ -106,17 +112,17 @@ fn described(saying: &str, title: &str, event: Option<&Component<'_>>) -> String
 }
 
 /// A time with its zone, for people. A whole day is so much earlier.
-fn time(property: &Property, earlier: Days) -> Option<String> {
+fn time(property: &Property, earlier: Days, language: Language) -> Option<String> {
     let value = property.value();
     let local = NaiveDateTime::parse_from_str(value.trim_end_matches(['Z', 'z']), "%Y%m%dT%H%M%S");
     let Ok(local) = local else {
         let day = NaiveDate::parse_from_str(value, "%Y%m%d").ok()?.checked_sub_days(earlier)?;
-        return Some(day.format("%A, %-d %B %Y").to_string());
+        return Some(language.day(day));
     };
     let zone = match property.parameter("TZID") {
         Some(zone) => format!(" ({zone})"),
         None if value.ends_with(['Z', 'z']) => " (UTC)".to_owned(),
         None => String::new(),
     };
-    Some(local.format("%A, %-d %B %Y, %H:%M").to_string() + &zone)
+    Some(format!("{}, {}{zone}", language.day(local.date()), local.format("%H:%M")))
 }

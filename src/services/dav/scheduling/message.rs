@@ -6,8 +6,12 @@ use super::meeting::View;
 use super::property::Property;
 use crate::foundations::clock::Timestamp;
 
+/// The parameter of a guest that says when the last answer was given that came by mail: one that has been overtaken on its way
+/// must not count (RFC 5546 §2.1.5).
+pub(super) const ANSWERED: &str = "X-POSTRIDER-ANSWERED";
+
 /// What only the server and its own clients are concerned with (RFC 6638 §7: these never leave).
-pub(super) const SCHEDULE: [&str; 3] = ["SCHEDULE-AGENT", "SCHEDULE-FORCE-SEND", "SCHEDULE-STATUS"];
+pub(super) const SCHEDULE: [&str; 4] = ["SCHEDULE-AGENT", "SCHEDULE-FORCE-SEND", "SCHEDULE-STATUS", ANSWERED];
 
 /// The purpose of a message (RFC 5546 §1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

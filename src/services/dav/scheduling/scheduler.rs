@@ -19,11 +19,12 @@ use crate::services::submission::Submission;
 use crate::storage::dav::{Collections, Limits};
 use crate::storage::directory::Account;
 use crate::storage::journal::Journal;
+use crate::storage::personal::Personal;
 
 /// Most octets of an event times its guests: all messages of a change are written before the first is sent.
 const MOST_TOLD: usize = 32 << 20;
 /// Most aliases of an account that count as its addresses.
-const MOST_ADDRESSES: u32 = 100;
+pub(super) const MOST_ADDRESSES: u32 = 100;
 /// Most addresses with tags in an event that are looked up.
 const MOST_TAGGED: usize = 10;
 
@@ -31,6 +32,8 @@ const MOST_TAGGED: usize = 10;
 pub struct SchedulerParts {
     /// Calendars, and the inboxes of messages.
     pub collections: Collections,
+    /// The languages of accounts.
+    pub personal: Personal,
     /// Where addresses lead.
     pub routing: Routing,
     /// How much an account may send.

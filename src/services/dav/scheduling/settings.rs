@@ -12,6 +12,30 @@ crate::words! {
     }
 }
 
+crate::words! {
+    /// Which messages about events that arrive by mail are entered into calendars without a click.
+    pub enum EnteredByMail {
+        /// None of them.
+        Nothing = "nothing",
+        /// Guests' answers, into the events of who has invited them.
+        Answers = "answers",
+        /// Also changes and cancellations, into events that the user already has.
+        Everything = "everything",
+    }
+}
+
+impl EnteredByMail {
+    /// Whether guests' answers are.
+    pub(super) const fn has_answers(self) -> bool {
+        matches!(self, Self::Answers | Self::Everything)
+    }
+
+    /// Whether changes and cancellations are.
+    pub(super) const fn has_changes(self) -> bool {
+        matches!(self, Self::Everything)
+    }
+}
+
 crate::settings! {
     /// Invitations that calendar programs leave to the server (RFC 6638). Storing an event with guests invites them,
     /// and changing or removing it notifies them: users of this server in their calendar if their programs have ever
@@ -25,5 +49,8 @@ crate::settings! {
         pub inbox: u32 = 500,
         /// Whose busy times users may ask for. Only the times are given, never what happens at them.
         pub free_busy: FreeBusyOf = FreeBusyOf::Domain,
+        /// Which messages about events that arrive by mail are entered without a click, if DMARC, a signature of the author's
+        /// domain or SPF shows that the guest or the organiser has written them. New invitations never are.
+        pub by_mail: EnteredByMail = EnteredByMail::Everything,
     }
 }

@@ -1,8 +1,11 @@
 //! An event as it is stored once the server has done its part (RFC 6638 §3.2): statuses, answers, and the version.
 
+use std::collections::HashMap;
+
 use super::super::components::{Alarms, Component, Whole};
 use super::super::particulars::Line;
 use super::meeting::{Agent, Meeting, answer, is_moved};
+use super::message::ANSWERED;
 use super::property::Property;
 
 /// Whose answers count where the client's event and the stored one differ.
@@ -90,6 +93,19 @@ pub(super) fn with_statuses(content: &str, name: &str, statuses: &[(String, &str
         let address = property.address();
         let status = statuses.iter().find(|(known, _)| *known == address).map(|(_, status)| *status);
         Some(status.map_or_else(|| line.whole.clone(), |status| property.with("SCHEDULE-STATUS", status).line()))
+    };
+    rewritten(&Whole::of(content), &change, &|_| Vec::new())
+}
+
+/// An event that says of some of its times (`None` for the series) when somebody has given the answers to them.
+pub(super) fn with_answered(content: &str, guest: &str, times: &HashMap<Option<String>, String>) -> String {
+    let change = |component: &Component<'_>, line: &Line<'_>| {
+        if line.property() != "ATTENDEE" {
+            return Some(line.whole.clone());
+        }
+        let property = Property::of(&line.whole);
+        let time = times.get(&component.exception()).filter(|_| property.address() == guest);
+        Some(time.map_or_else(|| line.whole.clone(), |time| property.with(ANSWERED, time).line()))
     };
     rewritten(&Whole::of(content), &change, &|_| Vec::new())
 }

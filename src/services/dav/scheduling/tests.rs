@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::apply::{Refused, cancelled, replied, requested};
+use super::language::Language;
 use super::letter::Letter;
 use super::meeting::Meeting;
 use super::message::Purpose;
@@ -320,6 +321,7 @@ fn letters_about_whole_days_name_the_last_day() {
             from: ("Ann Lee", &ann),
             to: ("", &eve),
             purpose: Purpose::Request,
+            language: Language::English,
             calendar: &whole,
             at: NOW,
             message_id: "<1@x>",
@@ -339,6 +341,7 @@ fn letters_have_the_message_in_two_forms() {
         from: ("Ann Lee", &ann),
         to: ("", &eve),
         purpose: message.purpose,
+        language: Language::English,
         calendar: &message.text,
         at: NOW,
         message_id: "<1@x>",
@@ -354,4 +357,24 @@ fn letters_have_the_message_in_two_forms() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    let letter = Letter { language: Language::German, ..letter };
+    let text = letter_text(&letter);
+    for part in [
+        "Subject: Einladung: Gr",
+        "Ann Lee <ann@example.test> lädt Sie ein:",
+        "Beginn: Dienstag, 5. Januar 2027, 09:00 (UTC)",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+/// A letter as people read it.
+fn letter_text(letter: &Letter<'_>) -> String {
+    use crate::foundations::mail::{HeaderSection, Structure, transfer};
+    let octets = letter.build();
+    let structure = Structure::of(&octets);
+    let subject = HeaderSection::of(&octets).first("Subject").unwrap().text();
+    let part = &structure.parts()[1];
+    let text = transfer::decode(part.fields.encoding, structure.body(part), 100_000).into_owned();
+    format!("Subject: {subject}\n{}", String::from_utf8(text).unwrap())
 }

@@ -107,7 +107,7 @@ fn is_token(c: char) -> bool {
 /// that does not understand quotes, becomes a question mark, and so do control characters.
 fn value(text: &str) -> String {
     let harmless = |c: char| if c.is_control() || matches!(c, '"' | '\\' | ';') { '?' } else { c };
-    let clean: String = text.chars().take(256).map(harmless).collect();
+    let clean = without_words(text.chars().take(256).map(harmless).collect());
     if !clean.is_empty() && clean.chars().all(is_token) {
         return clean;
     }
@@ -116,10 +116,14 @@ fn value(text: &str) -> String {
 
 /// Text for a comment.
 fn comment(text: &str) -> String {
-    text.chars()
-        .take(120)
-        .map(|c| if c.is_ascii_graphic() && !"();\\".contains(c) || c == ' ' { c } else { '?' })
-        .collect()
+    let harmless = |c: char| if c.is_ascii_graphic() && !"();\\".contains(c) || c == ' ' { c } else { '?' };
+    without_words(text.chars().take(120).map(harmless).collect())
+}
+
+/// The text without the beginnings of encoded words (RFC 2047 §2), which many readers decode wherever they are: a client's name could
+/// have results of its own in one.
+fn without_words(text: String) -> String {
+    if text.contains("=?") { text.replace("=?", "=-") } else { text }
 }
 
 #[cfg(test)]
@@ -142,6 +146,12 @@ mod tests {
 
     #[test]
     fn nothing_can_be_smuggled_into_the_field() {
+        let word = "=?utf-8?q?x=29=22=3Bdmarc=3Dpass_header.from=3Dbank.test?=";
+        for written in [value(word), comment(word), value("=\u{1}utf-8?q?x=3By?="), comment("=;utf-8?q?x=3By?=")] {
+            let field = format!("X: {written}\r\n\r\n");
+            let text = HeaderSection::of(field.as_bytes()).first("X").map(|field| field.text()).unwrap_or_default();
+            assert_eq!(text, written);
+        }
         assert_eq!(value("a\r\nX: y"), "\"a??X: y\"");
         assert_eq!(value("a;b\"c d"), "\"a?b?c d\"");
         assert_eq!(value("ann@example.test"), "ann@example.test");
