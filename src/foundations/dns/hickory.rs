@@ -100,7 +100,7 @@ fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
 }
 
 /// Record types whose signatures matter to a caller.
-const SIGNED: &[RecordType] = &[RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::TLSA];
+const SIGNED: &[RecordType] = &[RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::CNAME, RecordType::TLSA];
 
 /// The resolver of this machine, where one is among the name servers.
 fn trusted(settings: &DnsSettings) -> Option<Stub> {
@@ -260,6 +260,13 @@ impl Resolver for SystemResolver {
             RData::SRV(srv) => {
                 Some(Srv { priority: srv.priority, weight: srv.weight, port: srv.port, target: plain(&srv.target) })
             }
+            _ => None,
+        }))
+    }
+
+    fn cname<'a>(&'a self, name: &'a str) -> Lookup<'a, String> {
+        Box::pin(self.query(name, RecordType::CNAME, |data| match data {
+            RData::CNAME(cname) => Some(plain(&cname.0)),
             _ => None,
         }))
     }

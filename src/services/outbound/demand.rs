@@ -8,7 +8,7 @@ use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
 use super::{Group, OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
 use crate::foundations::address::{Domain, ReversePath};
-use crate::foundations::dns::{Security, Tlsa};
+use crate::foundations::dns::{Resolver, Security, Tlsa};
 use crate::foundations::mail::{Envelope, HeaderSection};
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::storage::spool::Destination;
@@ -76,18 +76,18 @@ pub(super) async fn demand(
     candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
     let &Candidate { destination, way, host, addresses, sts, wish } = candidate;
-    let canonical = addresses.canonical.as_deref();
     let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
     let mut demand = configured(way, host, wish);
     if wish == SenderWish::Waived {
         return Ok(demand);
     }
     let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
-    if settings.dane && is_name && host.vouched == Security::Secure && addresses.security == Security::Secure {
-        match vouching(parts, way, host, canonical).await? {
+    if settings.dane && is_name && host.vouched == Security::Secure {
+        let bases = bases(&*parts.resolver, host, addresses).await?;
+        match vouching(parts, way, &bases).await? {
             Some((base, records)) if !records.is_empty() => {
-                let mut names = vec![base.to_owned(), host.name.clone()];
-                names.extend(canonical.map(str::to_owned));
+                let mut names = vec![base.to_owned()];
+                names.extend(bases.iter().rev().map(|name| (*name).to_owned()));
                 if let Destination::Exchangers(domain) = destination {
                     names.push(domain.as_str().to_owned());
                 }
@@ -109,20 +109,34 @@ pub(super) async fn demand(
     Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
 }
 
-/// The records for a host, and the name that has them. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
+/// The names whose records count for a host, in the order in which they are looked for (RFC 7672 §2.2.2).
+async fn bases<'n>(
+    resolver: &dyn Resolver,
+    host: &'n Host,
+    addresses: &'n Addresses,
+) -> Result<Vec<&'n str>, Unopened> {
+    let own = host.name.as_str();
+    Ok(match (addresses.security, addresses.canonical.as_deref()) {
+        (Security::Secure, Some(canonical)) => vec![canonical, own],
+        (Security::Secure, None) => vec![own],
+        // A signed alias of a name that is not signed is itself beyond doubt, and may have records.
+        (Security::Insecure, Some(_)) if dane::is_signed_alias(resolver, own).await? => vec![own],
+        (Security::Insecure, _) => Vec::new(),
+    })
+}
+
+/// The records for a host, and the one of these names that has them.
 async fn vouching<'n>(
     parts: &OutboundParts,
     way: &Way,
-    host: &'n Host,
-    canonical: Option<&'n str>,
+    bases: &[&'n str],
 ) -> Result<Option<(&'n str, Vec<Tlsa>)>, Unopened> {
-    if let Some(canonical) = canonical
-        && let Some(records) = dane::records(&*parts.resolver, canonical, way.port).await?
-    {
-        return Ok(Some((canonical, records)));
+    for &base in bases {
+        if let Some(records) = dane::records(&*parts.resolver, base, way.port).await? {
+            return Ok(Some((base, records)));
+        }
     }
-    let records = dane::records(&*parts.resolver, &host.name, way.port).await?;
-    Ok(records.map(|records| (host.name.as_str(), records)))
+    Ok(None)
 }
 
 /// By the settings, and by the sender.

@@ -126,6 +126,8 @@ fn aliases_and_domains_without_exchangers_are_protected_too() {
         let (fits, nothing) = (format!("SECURE TLSA 3 1 1 {key}"), format!("SECURE TLSA 3 1 1 {}", "00".repeat(32)));
         let alias = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
         let half = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
+        let out = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test A 192.0.2.1";
+        let unsigned = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test A 192.0.2.1";
         for (zone, records, wanted) in [
             ("x.test SECURE A 192.0.2.1", vec![("x.test", &fits)], Some("dane")),
             ("x.test SECURE A 192.0.2.1", vec![("x.test", &nothing)], None),
@@ -135,6 +137,11 @@ fn aliases_and_domains_without_exchangers_are_protected_too() {
             (alias, vec![("mx.x.test", &fits)], Some("dane")),
             (alias, vec![("mx.x.test", &nothing)], None),
             (half, vec![("real.y.test", &nothing)], Some("opportunistic")),
+            // RFC 7672 §2.2.2: the records of a signed alias count wherever it leads, and those of what is not signed never do.
+            (out, vec![("mx.x.test", &fits)], Some("dane")),
+            (out, vec![("mx.x.test", &nothing)], None),
+            (out, vec![("real.y.test", &nothing)], Some("opportunistic")),
+            (unsigned, vec![("mx.x.test", &nothing), ("real.y.test", &nothing)], Some("opportunistic")),
         ] {
             let world = World::new(database.clone(), SetUp::default());
             world.zone.add(zone).unwrap();
