@@ -8,6 +8,7 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::challenges::Given;
+use super::http::RetryAfter;
 use super::{AcmeCertificate, AcmeChallenge, Challenges, Error, Refused};
 use crate::foundations::address::Domain;
 
@@ -17,18 +18,18 @@ use crate::foundations::address::Domain;
 /// The authority refuses, or does not finish in time. If it does not accept some of the names, all of those are told.
 pub(super) async fn obtain(
     (wanted, names): (&AcmeCertificate, &[Domain]),
-    account: &Account,
+    (account, retry_after): (&Account, &RetryAfter),
     challenges: &Challenges,
     replaces: Option<CertificateIdentifier<'_>>,
     key: &KeyPair,
 ) -> Result<String, Error> {
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
     let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
-    let mut order = match prove((wanted, &names), account, challenges, replaces).await {
+    let mut order = match prove((wanted, &names), (account, retry_after), challenges, replaces).await {
         Ok(order) => order,
         Err(Unproven::Explained(error)) => return Err(*error),
         Err(Unproven::Unexplained(error)) => {
-            let refused = those_at_fault((wanted, &names), account, challenges).await;
+            let refused = those_at_fault((wanted, &names), (account, retry_after), challenges).await;
             return Err(match refused {
                 Some(refused) => Error::NotOurs { authority: wanted.authority.clone(), refused },
                 None => *error,
@@ -65,7 +66,7 @@ impl From<Error> for Unproven {
 /// Places an order and proves that its names are ours.
 async fn prove(
     (wanted, names): (&AcmeCertificate, &[String]),
-    account: &Account,
+    (account, retry_after): (&Account, &RetryAfter),
     challenges: &Challenges,
     replaces: Option<CertificateIdentifier<'_>>,
 ) -> Result<Order, Unproven> {
@@ -90,7 +91,7 @@ async fn prove(
         drop(given);
         return Ok(order);
     }
-    let refused = refused(at_once, &mut order).await.map_err(failed(UNDECIDED))?;
+    let refused = refused(at_once, &mut order, retry_after).await.map_err(failed(UNDECIDED))?;
     Err(match decided {
         Err(source) if refused.is_empty() => by(UNDECIDED, source),
         _ if refused.is_empty() => {
@@ -106,7 +107,7 @@ async fn prove(
 /// refused together. `None` if nothing is found, or the authority does not want to go on.
 async fn those_at_fault(
     (wanted, names): (&AcmeCertificate, &[String]),
-    account: &Account,
+    (account, retry_after): (&Account, &RetryAfter),
     challenges: &Challenges,
 ) -> Option<Vec<Refused>> {
     let mut refused = Vec::new();
@@ -114,7 +115,7 @@ async fn those_at_fault(
         return None;
     }
     for some in names.chunks(names.len().div_ceil(MOST_ORDERS)) {
-        match prove((wanted, some), account, challenges, None).await {
+        match prove((wanted, some), (account, retry_after), challenges, None).await {
             Ok(_) => {}
             Err(Unproven::Unexplained(error)) => {
                 let reason = match *error {
@@ -234,7 +235,11 @@ fn is_about_name(problem: &Problem) -> bool {
 
 /// The names that the authority does not accept, beside those that are known. It rejects the order as soon as it has found one, and
 /// may still be checking others.
-async fn refused(mut known: Vec<Refused>, order: &mut Order) -> Result<Vec<Refused>, instant_acme::Error> {
+async fn refused(
+    mut known: Vec<Refused>,
+    order: &mut Order,
+    retry_after: &RetryAfter,
+) -> Result<Vec<Refused>, instant_acme::Error> {
     let mut looks = MOST_LOOKS;
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -246,7 +251,9 @@ async fn refused(mut known: Vec<Refused>, order: &mut Order) -> Result<Vec<Refus
         authorization.refresh().await?;
         while authorization.status == AuthorizationStatus::Pending && looks > 0 {
             looks -= 1;
-            tokio::time::sleep(LOOK_AGAIN).await;
+            // RFC 8555 §7.5.1: as late as the authority wants.
+            tokio::time::sleep(retry_after.of_latest().unwrap_or(LOOK_AGAIN).clamp(LOOK_AGAIN, LOOK_AGAIN_LATEST))
+                .await;
             authorization.refresh().await?;
         }
         if authorization.status != AuthorizationStatus::Valid {
@@ -299,6 +306,7 @@ const MOST_ORDERS: usize = 30;
 /// How often authorizations are looked at that are not decided when the order is, and the pause before each.
 const MOST_LOOKS: u32 = 20;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_LATEST: Duration = Duration::from_secs(10);
 
 /// Authorities may take their time to check our answers; the worker limits the whole.
 const PATIENT: RetryPolicy =

@@ -146,7 +146,8 @@ async fn every_name_that_is_refused_is_told() {
         let certificate = AcmeCertificate::default();
         let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
         let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
-        let obtained = obtain((&certificate, &domains), &account, &challenges, None, &key).await;
+        let obtained =
+            obtain((&certificate, &domains), (&account, &RetryAfter::default()), &challenges, None, &key).await;
         match (obtained, wanted) {
             (Ok(chain), Ok(wanted)) => assert_eq!(chain, wanted),
             (Err(super::Error::NotOurs { refused, .. }), Err(wanted)) => {
@@ -234,7 +235,9 @@ async fn names_that_an_authority_refuses_without_saying_which_are_found() {
         let certificate = AcmeCertificate::default();
         let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
         let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
-        let error = obtain((&certificate, &domains), &account, &challenges, None, &key).await.unwrap_err();
+        let error = obtain((&certificate, &domains), (&account, &RetryAfter::default()), &challenges, None, &key)
+            .await
+            .unwrap_err();
         let told: Option<Vec<&str>> = match &error {
             super::Error::NotOurs { refused, .. } => Some(refused.iter().map(|one| one.name.as_str()).collect()),
             _ => None,
