@@ -8,11 +8,12 @@ use postrider::foundations::settings::Span;
 use postrider::services::outbound::OutboundSettings;
 use postrider::services::queue::{Change, QueueSettings};
 use postrider::storage::database::{Database, Dialect};
-use postrider::storage::spool::{Destination, Selection};
+use postrider::storage::spool::{Claim, Destination, Selection};
 
 use tokio::sync::Semaphore;
 
 use super::peer::{HANG_UP, Peer};
+use super::spool::claim;
 use super::world::{SetUp, World, mail};
 
 use crate::accounts::engines::{self, on_every_engine};
@@ -285,8 +286,7 @@ async fn says_which_messages_may_arrive_twice(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let id = world.send(&mail(&["a@x.test"])).await;
-    let claim = postrider::storage::spool::Claim { owner: "mail.example.test", only: None, except: &[], limit: 9 };
-    let claimed = world.spool.claim(claim).await.unwrap();
+    let claimed = world.spool.claim(Claim { owner: "mail.example.test", limit: 9, ..claim(&[]) }).await.unwrap();
     world.spool.mark_sending("mail.example.test", &[claimed[0].recipients[0].key]).await.unwrap();
     let world = world.crash();
     let peer = world.network.host("192.0.2.1", Peer::new());
