@@ -76,7 +76,7 @@ pub(super) async fn demand(
     candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
     let &Candidate { destination, way, host, addresses, sts, wish } = candidate;
-    let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
+    let enforced = sts.filter(|policy| policy.mode == Mode::Enforce);
     let mut demand = configured(way, host, wish);
     if wish == SenderWish::Waived {
         return Ok(demand);
@@ -100,13 +100,32 @@ pub(super) async fn demand(
             _ => {}
         }
     }
-    let Some(sts) = sts else { return Ok(demand) };
-    if !sts.allows(&host.name) {
+    let Some(enforced) = enforced else {
+        let is_enough = wish != SenderWish::Required || is_vouched(destination, host, sts);
+        return if is_enough { Ok(demand) } else { Err(unvouched(host).into()) };
+    };
+    if !enforced.allows(&host.name) {
         let text = format!("The MTA-STS policy of the domain does not list {}", host.name);
         let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 0), text, Scope::Destination);
         return Err(Unopened { trouble, tls: Some(ResultType::ValidationFailure) });
     }
     Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
+}
+
+/// Whether a host is known to serve the destination by more than an unsigned answer, which could lead a message to a host with a good
+/// certificate of its own (RFC 8689 §4.2.1, §8.2).
+fn is_vouched(destination: &Destination, host: &Host, sts: Option<&Policy>) -> bool {
+    let is_domain_itself = matches!(destination, Destination::Exchangers(domain) if domain.as_str() == host.name);
+    let is_listed = || sts.is_some_and(|policy| policy.mode != Mode::None && policy.allows(&host.name));
+    is_domain_itself || host.vouched == Security::Secure || is_listed()
+}
+
+fn unvouched(host: &Host) -> Trouble {
+    let text = format!(
+        "The sender requires TLS all the way (REQUIRETLS), and neither DNSSEC nor an MTA-STS policy vouches for {}",
+        host.name
+    );
+    Trouble::ours(EnhancedStatus::new(5, 7, 10), text, Scope::Message)
 }
 
 /// The names whose records count for a host, in the order in which they are looked for (RFC 7672 §2.2.2).

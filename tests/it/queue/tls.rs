@@ -45,7 +45,7 @@ pub(crate) fn trusting(certificate: CertificateDer<'static>) -> Roots {
     Roots::of(store)
 }
 
-const ZONE: &str = "x.test MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
+const ZONE: &str = "x.test SECURE MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
 
 /// Waits until a message with one recipient was tried.
 async fn tried(world: &World, id: QueueId) {
@@ -183,7 +183,7 @@ fn what_one_message_demands_stops_no_other() {
             world.zone.add(ZONE).unwrap();
             world.zone.add("x.test MX 20 away.x.test\naway.x.test A 192.0.2.9").unwrap();
             let peer = world.network.host("192.0.2.1", peer);
-            world.zone.add("y.test MX 10 mx.x.test").unwrap();
+            world.zone.add("y.test SECURE MX 10 mx.x.test").unwrap();
             world.queue.start();
             for (domain, fate, status) in [("y.test", fate, status), ("x.test", EventKind::Deferred, "4.")] {
                 let mut demanding = mail(&[&format!("secret@{domain}")]);
