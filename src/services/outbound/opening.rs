@@ -115,6 +115,15 @@ impl NotOpen {
         Self::For(Unopened { trouble, tls: Some(ResultType::StartTlsNotSupported) })
     }
 
+    /// TLS was begun. RFC 8446 §4.4.2.4: a host that does not like our side of the handshake, for example because it wants a
+    /// certificate of ours, says so only when we believe it to be over.
+    fn after_handshake(trouble: Trouble) -> Self {
+        match trouble.by {
+            By::Us => Self::Handshake(trouble, ResultType::ValidationFailure),
+            By::Remote => trouble.into(),
+        }
+    }
+
     fn final_word(self) -> Unopened {
         match self {
             Self::For(unopened) => unopened,
@@ -184,7 +193,8 @@ async fn open_once(
                     dialogue = fresh;
                     tls = Some((facts, verified));
                     // RFC 3207 §4.2: what was said before the handshake is forgotten.
-                    extensions = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await?;
+                    let greeted = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await;
+                    extensions = greeted.map_err(NotOpen::after_handshake)?;
                 }
                 Started::Declined(same) => dialogue = same,
             }
