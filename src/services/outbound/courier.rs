@@ -46,6 +46,8 @@ enum Visit {
     Over,
     /// There was no session.
     Unopened,
+    /// This machine has no way to addresses of that kind.
+    NoRoute,
     /// The host is this server.
     Loop,
 }
@@ -211,6 +213,7 @@ impl Courier {
         let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
         let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
+        let mut without_route = 0;
         let mut sessions_left = settings.sessions_tried.max(1);
         for host in hosts(&*parts.resolver, &destination, &parts.hostname, id).await? {
             if work.is_done() {
@@ -243,6 +246,12 @@ impl Courier {
                 match self.visit(&approach, &host, address, &demand, work).await {
                     Visit::Over => sessions_left -= 1,
                     Visit::Unopened => {}
+                    // Without IPv6, say, every other address would be in the way of those that may answer.
+                    Visit::NoRoute if without_route < settings.addresses_tried => {
+                        without_route += 1;
+                        addresses_left += 1;
+                    }
+                    Visit::NoRoute => {}
                     Visit::Loop => return Ok(()),
                 }
             }
@@ -271,10 +280,14 @@ impl Courier {
                         Served::Over => return Visit::Over,
                     }
                 }
-                Err((trouble, contact)) => {
-                    let is_loop = trouble == loops(&host.name);
+                Err((Unopened { trouble, has_route, .. }, contact)) => {
+                    let visit = match has_route {
+                        true if trouble == loops(&host.name) => Visit::Loop,
+                        true => Visit::Unopened,
+                        false => Visit::NoRoute,
+                    };
                     work.note(trouble, Some(Arc::new(contact)));
-                    return if is_loop { Visit::Loop } else { Visit::Unopened };
+                    return visit;
                 }
             }
         }
@@ -374,7 +387,7 @@ impl<'a> Approach<'a> {
         let Self { parts, settings, destination, way, sts, wish, .. } = self;
         let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
         let demanded = demand(parts, settings, &candidate).await;
-        demanded.map_err(|Unopened { trouble, tls }| {
+        demanded.map_err(|Unopened { trouble, tls, .. }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
                 observer.excluded(failure, Far { host: &host.name, address: None });
             }
@@ -383,7 +396,7 @@ impl<'a> Approach<'a> {
     }
 
     /// Opens a session with a host at one of its addresses.
-    async fn open(&self, host: &Host, address: IpAddr, demand: &Demand) -> Result<Session, (Trouble, Contact)> {
+    async fn open(&self, host: &Host, address: IpAddr, demand: &Demand) -> Result<Session, (Unopened, Contact)> {
         let Demand { policy, by } = demand;
         let socket = SocketAddr::new(address, self.way.port);
         let target = Target {
@@ -405,7 +418,7 @@ impl<'a> Approach<'a> {
         opened.map_err(|unopened| {
             let host = host.name.clone();
             let contact = Contact { host, address: Some(socket), tls: None, verified: Verified::No, policy: by };
-            (unopened.trouble, contact)
+            (unopened, contact)
         })
     }
 }

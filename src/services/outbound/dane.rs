@@ -50,7 +50,7 @@ pub(super) async fn is_signed_alias(resolver: &dyn Resolver, name: &str) -> Resu
 
 fn failed(text: String, kind: ErrorKind) -> Unopened {
     let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 5), text, Scope::Destination);
-    Unopened { trouble, tls: (kind == ErrorKind::Bogus).then_some(ResultType::DnssecInvalid) }
+    Unopened { tls: (kind == ErrorKind::Bogus).then_some(ResultType::DnssecInvalid), ..Unopened::from(trouble) }
 }
 
 fn is_usable(record: &Tlsa) -> bool {

@@ -107,7 +107,7 @@ pub(super) async fn demand(
     if !enforced.allows(&host.name) {
         let text = format!("The MTA-STS policy of the domain does not list {}", host.name);
         let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 0), text, Scope::Destination);
-        return Err(Unopened { trouble, tls: Some(ResultType::ValidationFailure) });
+        return Err(Unopened::for_lack_of_tls(trouble, ResultType::ValidationFailure));
     }
     Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
 }
