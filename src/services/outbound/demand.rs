@@ -135,13 +135,12 @@ async fn bases<'n>(
     addresses: &'n Addresses,
 ) -> Result<Vec<&'n str>, Unopened> {
     let own = host.name.as_str();
-    Ok(match (addresses.security, addresses.canonical.as_deref()) {
-        (Security::Secure, Some(canonical)) => vec![canonical, own],
-        (Security::Secure, None) => vec![own],
-        // A signed alias of a name that is not signed is itself beyond doubt, and may have records.
-        (Security::Insecure, Some(_)) if dane::is_signed_alias(resolver, own).await? => vec![own],
-        (Security::Insecure, _) => Vec::new(),
-    })
+    if addresses.security == Security::Secure {
+        return Ok(addresses.canonical.as_deref().into_iter().chain([own]).collect());
+    }
+    // A signed alias of a name that is not signed is itself beyond doubt, and may have records.
+    let is_alias = addresses.canonical.is_some();
+    Ok(if is_alias && dane::is_signed_alias(resolver, own).await? { vec![own] } else { Vec::new() })
 }
 
 /// The records for a host, and the one of these names that has them.

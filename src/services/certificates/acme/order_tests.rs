@@ -177,7 +177,7 @@ impl HttpClient for Terse {
             let octets = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             let path = parts.uri.path();
             let mut location = "/1".to_owned();
-            let (status, text) = match path {
+            let (status, text): (u16, String) = match path {
                 "/directory" => (200, DIRECTORY.to_owned()),
                 "/account" => (201, r#"{"status":"valid"}"#.to_owned()),
                 "/order" if parts.method == Method::POST => {
