@@ -133,10 +133,10 @@ impl NotOpen {
 
     /// TLS was begun. RFC 8446 §4.4.2.4: a host that does not like our side of the handshake, for example because it wants a
     /// certificate of ours, says so only when we believe it to be over.
-    fn after_handshake(trouble: Trouble) -> Self {
-        match trouble.by {
-            By::Us => Self::Handshake(trouble, ResultType::ValidationFailure),
-            By::Remote => trouble.into(),
+    fn after_handshake(trouble: Trouble, policy: &TlsPolicy) -> Self {
+        match (trouble.by, policy) {
+            (By::Us, TlsPolicy::May) => Self::Handshake(trouble, ResultType::ValidationFailure),
+            _ => trouble.into(),
         }
     }
 
@@ -210,7 +210,7 @@ async fn open_once(
                     tls = Some((facts, verified));
                     // RFC 3207 §4.2: what was said before the handshake is forgotten.
                     let greeted = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await;
-                    extensions = greeted.map_err(NotOpen::after_handshake)?;
+                    extensions = greeted.map_err(|trouble| NotOpen::after_handshake(trouble, &target.policy))?;
                 }
                 Started::Declined(same) => dialogue = same,
             }
