@@ -48,9 +48,8 @@ const MOST_EXCEPTIONS: usize = 100;
 
 impl Spool {
     /// Claims recipients that are due now, the longest due first, for the length of a lease. If more are due than can be claimed, the
-    /// parties on whose behalf they are sent take turns. Another node that asks
-    /// meanwhile gets others. A node never gets its own claims again, whatever its clock says: it works on them or
-    /// gives them back.
+    /// parties on whose behalf they are sent take turns. Another node that asks meanwhile gets others. A node never gets its own claims
+    /// again, whatever its clock says: it works on them or gives them back.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
         // Mostly nothing is due. Finding that out must not keep writers waiting.
