@@ -215,6 +215,17 @@ async fn a_connection_is_not_used_for_ever() {
 }
 
 #[tokio::test]
+async fn a_connection_from_before_the_clock_was_put_back_is_not_used_again() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let clock = Arc::new(Hand::default());
+    let outbound = outbound_at(vec![near], Arc::clone(&clock) as SharedClock);
+    let put_back = || {
+        clock.0.fetch_sub(3_600, Ordering::SeqCst);
+    };
+    expect_another_session(&outbound, far, put_back).await;
+}
+
+#[tokio::test]
 async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     let (near, far) = tokio::io::duplex(1 << 12);
     let zone = Arc::new(ZoneResolver::new());

@@ -45,7 +45,9 @@ impl Terms {
         let waives_more = self.wish == SenderWish::Waived && SenderWish::of(group) != SenderWish::Waived;
         // What a sender demands of the way to a host was not asked for then.
         let demands_more = requires_tls(group.envelope) && self.wish != SenderWish::Required;
-        if waives_more || demands_more || now.since(self.opened) > USED_FOR {
+        // If the clock was put back, it does not tell how old they are.
+        let is_old = now < self.found || now.since(self.opened) > USED_FOR;
+        if waives_more || demands_more || is_old {
             Standing::Over
         } else if now.since(self.found) < RELIED_ON {
             Standing::Sure
