@@ -100,7 +100,7 @@ fn apply(settings: &DnsSettings, options: &mut ResolverOpts) {
 }
 
 /// Record types whose signatures matter to a caller.
-const SIGNED: &[RecordType] = &[RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::TLSA];
+const SIGNED: &[RecordType] = &[RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::CNAME, RecordType::TLSA];
 
 /// The resolver of this machine, where one is among the name servers.
 fn trusted(settings: &DnsSettings) -> Option<Stub> {
@@ -147,8 +147,9 @@ fn collect<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> 
     let mut answer = Answer { records: Vec::new(), ttl: Duration::MAX, security: Security::Secure, canonical: None };
     for record in records {
         answer.ttl = answer.ttl.min(Duration::from_secs(record.ttl.into()));
-        // Every link of a CNAME chain must be secure for the answer to be.
-        if record.proof != Proof::Secure {
+        // Every link of a CNAME chain must be secure for the answer to be. Signatures are not signed, and of several only the one
+        // that was needed is marked.
+        if record.proof != Proof::Secure && record.record_type() != RecordType::RRSIG {
             answer.security = Security::Insecure;
         }
         if let Some(found) = pick(&record.data) {
@@ -157,8 +158,32 @@ fn collect<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> 
             answer.records.push(found);
         }
     }
+    // The resolver leaves a link out if it knew the rest of the chain already: nothing vouches for that link.
+    if answer.canonical.as_deref().is_some_and(|canonical| !leads(records, name, canonical)) {
+        answer.security = Security::Insecure;
+    }
     if answer.records.is_empty() { Err(Error::new(name, ErrorKind::NoData)) } else { Ok(answer) }
 }
+
+/// Whether aliases among the records lead from one name to another.
+fn leads(records: &[Record], from: &str, to: &str) -> bool {
+    let mut name = from.trim_end_matches('.').to_ascii_lowercase();
+    for _ in 0..LONGEST_CHAIN {
+        if name == to {
+            return true;
+        }
+        let next = records.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if plain(&record.name) == name => Some(plain(&target.0)),
+            _ => None,
+        });
+        let Some(next) = next else { return false };
+        name = next;
+    }
+    false
+}
+
+/// Most aliases, each of another, before the name that holds the records. Nobody needs as many.
+const LONGEST_CHAIN: usize = 16;
 
 fn failure(name: &str, cause: NetError) -> Error {
     let kind = match &cause {
@@ -264,6 +289,13 @@ impl Resolver for SystemResolver {
         }))
     }
 
+    fn cname<'a>(&'a self, name: &'a str) -> Lookup<'a, String> {
+        Box::pin(self.query(name, RecordType::CNAME, |data| match data {
+            RData::CNAME(cname) => Some(plain(&cname.0)),
+            _ => None,
+        }))
+    }
+
     fn caa<'a>(&'a self, name: &'a str) -> Lookup<'a, Caa> {
         Box::pin(self.query(name, RecordType::CAA, |data| match data {
             RData::CAA(caa) => {
@@ -332,6 +364,49 @@ mod tests {
             none.authorities = Some(all.into());
             let error = failure(asked, NetError::Dns(DnsError::NoRecordsFound(none)));
             assert_eq!((error.kind, error.security), (ErrorKind::NoData, wanted), "{asked} {authorities:?}");
+        }
+    }
+
+    #[test]
+    fn every_alias_on_the_way_counts_and_no_signature_does() {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let proven = |mut record: Record, proof| {
+            record.proof = proof;
+            record
+        };
+        let alias = |from: &str, to: &str, proof| {
+            let target = hickory_resolver::proto::rr::rdata::CNAME(name(to));
+            proven(Record::from_rdata(name(from), 300, RData::CNAME(target)), proof)
+        };
+        let address = |of: &str, proof| {
+            let a = hickory_resolver::proto::rr::rdata::A(Ipv4Addr::new(192, 0, 2, 1));
+            proven(Record::from_rdata(name(of), 300, RData::A(a)), proof)
+        };
+        // Another signature of the same records, by a key that was not needed.
+        let signature = || proven(Record::update0(name("x.test."), 300, RecordType::RRSIG), Proof::Indeterminate);
+        let (yes, no) = (Proof::Secure, Proof::Insecure);
+        for (records, wanted) in [
+            (vec![address("x.test.", yes)], Security::Secure),
+            (vec![address("x.test.", yes), signature()], Security::Secure),
+            (vec![address("x.test.", no), signature()], Security::Insecure),
+            (vec![alias("X.test.", "y.test.", yes), address("y.test.", yes)], Security::Secure),
+            (vec![alias("x.test.", "y.test.", yes), address("y.test.", no)], Security::Insecure),
+            (vec![alias("x.test.", "y.test.", no), address("y.test.", yes)], Security::Insecure),
+            (
+                vec![alias("x.test.", "y.test.", yes), alias("y.test.", "z.test.", yes), address("z.test.", yes)],
+                Security::Secure,
+            ),
+            // A link is missing.
+            (vec![address("y.test.", yes)], Security::Insecure),
+            (vec![alias("y.test.", "z.test.", yes), address("z.test.", yes)], Security::Insecure),
+            (vec![alias("x.test.", "x.test.", yes), address("z.test.", yes)], Security::Insecure),
+        ] {
+            let pick = |data: &RData| match data {
+                RData::A(a) => Some(a.0),
+                _ => None,
+            };
+            let answer = collect("x.test", &records, pick).unwrap();
+            assert_eq!(answer.security, wanted, "{records:?}");
         }
     }
 

@@ -46,6 +46,8 @@ pub trait Resolver: Send + Sync + 'static {
     fn tlsa<'a>(&'a self, name: &'a str) -> Lookup<'a, Tlsa>;
     /// The hosts of a service such as `_imaps._tcp.example.com`.
     fn srv<'a>(&'a self, name: &'a str) -> Lookup<'a, Srv>;
+    /// The name that a name is an alias of (CNAME); not followed further.
+    fn cname<'a>(&'a self, name: &'a str) -> Lookup<'a, String>;
     /// Who may issue certificates for a name. The names above it are not asked.
     fn caa<'a>(&'a self, name: &'a str) -> Lookup<'a, Caa>;
 }

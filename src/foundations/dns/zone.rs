@@ -122,6 +122,19 @@ impl ZoneResolver {
         Err(Error::new(name, ErrorKind::Temporary))
     }
 
+    /// The first link of a chain of aliases.
+    fn alias(&self, name: &str) -> Result<Answer<String>, Error> {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        let names = self.names.read();
+        let entry = names.get(&key(name)).ok_or_else(|| Error::new(name, ErrorKind::NoSuchName))?;
+        if let Some(kind) = entry.failure {
+            return Err(Error::new(name, kind));
+        }
+        let security = entry.security.unwrap_or(Security::Insecure);
+        let alias = entry.alias.clone().ok_or_else(|| Error { security, ..Error::new(name, ErrorKind::NoData) })?;
+        Ok(Answer { records: vec![alias], ttl: Duration::from_secs(300), security, canonical: None })
+    }
+
     fn ready<'a, T: Clone + Send + 'a>(&'a self, name: &str, pick: fn(&Names) -> &Vec<T>) -> Lookup<'a, T> {
         if self.names.read().get(&key(name)).is_some_and(|names| names.is_silent) {
             return Box::pin(std::future::pending());
@@ -184,6 +197,11 @@ impl Resolver for ZoneResolver {
 
     fn srv<'a>(&'a self, name: &'a str) -> Lookup<'a, Srv> {
         self.ready(name, |names| &names.srv)
+    }
+
+    fn cname<'a>(&'a self, name: &'a str) -> Lookup<'a, String> {
+        let answer = self.alias(name);
+        Box::pin(async move { answer })
     }
 
     fn caa<'a>(&'a self, name: &'a str) -> Lookup<'a, Caa> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, Contact, Outcome, Verified};
+use super::attempt::{Attempt, By, Contact, Outcome, Verified};
 use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
 use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
@@ -14,7 +14,7 @@ use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
 use super::terms::{Standing, Terms};
-use super::transaction::Others;
+use super::transaction::{Others, Settled};
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
@@ -44,8 +44,12 @@ struct Kept {
 enum Visit {
     /// There is nothing more to be had of it.
     Over,
+    /// It takes nothing now; another host may.
+    Refused,
     /// There was no session.
     Unopened,
+    /// This machine has no way to addresses of that kind.
+    NoRoute,
     /// The host is this server.
     Loop,
 }
@@ -55,8 +59,17 @@ enum Visit {
 enum Served {
     /// There is nothing more to be had of the host.
     Over,
+    /// The host takes nothing now; another host may.
+    Refused,
     /// The host takes no more messages in one session, and some recipients are left.
     Full,
+}
+
+/// Whether another host can be tried in the same attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NextHost {
+    Left,
+    None,
 }
 
 /// What an attempt is to do, and results as they come in.
@@ -67,14 +80,16 @@ struct Work<'a> {
     /// Once this is cancelled, nothing more is begun.
     over: CancellationToken,
     attempts: Vec<Option<Attempt>>,
+    /// For recipients without a result: what a host has said that does not take them now.
+    put_off: Vec<Option<Attempt>>,
     /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
 
 impl<'a> Work<'a> {
     fn new(group: Group<'a>, settings: Arc<OutboundSettings>, stage: &'a Stage, over: CancellationToken) -> Self {
-        let attempts = vec![None; group.recipients.len()];
-        Self { group, settings, stage, over, attempts, trouble: None }
+        let (attempts, put_off) = (vec![None; group.recipients.len()], vec![None; group.recipients.len()]);
+        Self { group, settings, stage, over, attempts, put_off, trouble: None }
     }
 
     /// The places of the recipients without a result.
@@ -87,8 +102,24 @@ impl<'a> Work<'a> {
         self.over.is_cancelled() || self.attempts.iter().all(Option::is_some)
     }
 
+    /// If a better host may take a recipient later, one that never will does not matter.
     fn settle(&mut self, place: usize, outcome: Outcome, contact: &Arc<Contact>) {
-        self.attempts[place] = Some(Attempt { outcome, contact: Some(Arc::clone(contact)) });
+        let is_refused = matches!(&outcome, Outcome::Trouble(trouble) if trouble.is_permanent());
+        let before = self.put_off[place].take().filter(|_| is_refused);
+        self.attempts[place] = before.or_else(|| Some(Attempt { outcome, contact: Some(Arc::clone(contact)) }));
+    }
+
+    /// Whether a host takes nothing now of what it was asked to, which another host may take instead.
+    fn may_go_elsewhere(&self, settled: &Settled) -> bool {
+        let is_put_off = |outcome: &Outcome| match outcome {
+            Outcome::Trouble(trouble) => trouble.by == By::Remote && !trouble.is_permanent(),
+            Outcome::Relayed { .. } => false,
+        };
+        settled.over.is_none()
+            && !settled.outcomes.is_empty()
+            && settled.outcomes.iter().all(|(_, outcome)| is_put_off(outcome))
+            // Whatever was sent to its end is no longer in memory.
+            && self.group.message.message().is_some()
     }
 
     /// Remembers why a host was of no use. As long as any host may be of use later, the message may be tried again. If a host is of no
@@ -112,7 +143,8 @@ impl<'a> Work<'a> {
         };
         let (trouble, contact) = self.trouble.unwrap_or_else(nobody);
         let rest = Attempt { outcome: Outcome::Trouble(trouble), contact };
-        self.attempts.into_iter().map(|attempt| attempt.unwrap_or_else(|| rest.clone())).collect()
+        let each = self.attempts.into_iter().zip(self.put_off);
+        each.map(|(attempt, put_off)| attempt.or(put_off).unwrap_or_else(|| rest.clone())).collect()
     }
 }
 
@@ -123,9 +155,10 @@ impl Courier {
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
     ///
-    /// If a host cannot be talked to, the next one is tried, within the limits of the settings. If a host refuses the message or a
-    /// recipient, that is final for this attempt. When the time for the whole attempt is over, or it must make room for others, the
-    /// connection is closed, but not before the reply to a message that may have arrived. Recipients without a result are put off.
+    /// If a host cannot be talked to or takes nothing now, the next one is tried (RFC 5321 §5.1), within the limits of the settings. If a
+    /// host refuses the message or a recipient for good, or takes it for other recipients, that is final for this attempt. When the
+    /// time for the whole attempt is over, or it must make room for others, the connection is closed, but not before the reply to a
+    /// message that may have arrived. Recipients without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
         let settings = self.outbound.parts.settings.get();
         let Haste { give_up, stage } = haste;
@@ -166,7 +199,7 @@ impl Courier {
 
     async fn try_all(&mut self, work: &mut Work<'_>) {
         if let Some(opened) = self.reuse(&work.group, &work.settings).await {
-            self.serve(opened, work).await;
+            self.serve(opened, NextHost::None, work).await;
         }
         if !work.is_done()
             && let Err(trouble) = self.seek(work).await
@@ -211,8 +244,12 @@ impl Courier {
         let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
         let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
+        let mut without_route = 0;
         let mut sessions_left = settings.sessions_tried.max(1);
-        for host in hosts(&*parts.resolver, &destination, &parts.hostname, id).await? {
+        let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, id).await?;
+        let mut hosts_left = hosts.len();
+        for host in hosts {
+            hosts_left -= 1;
             if work.is_done() {
                 return Ok(());
             }
@@ -240,9 +277,21 @@ impl Courier {
                     return Ok(());
                 }
                 addresses_left -= 1;
-                match self.visit(&approach, &host, address, &demand, work).await {
+                let is_last = hosts_left == 0 || sessions_left == 1 || addresses_left == 0;
+                let next = if is_last { NextHost::None } else { NextHost::Left };
+                match self.visit(&approach, (&host, address), &demand, next, work).await {
                     Visit::Over => sessions_left -= 1,
+                    Visit::Refused => {
+                        sessions_left -= 1;
+                        break;
+                    }
                     Visit::Unopened => {}
+                    // Without IPv6, say, every other address would be in the way of those that may answer.
+                    Visit::NoRoute if without_route < settings.addresses_tried => {
+                        without_route += 1;
+                        addresses_left += 1;
+                    }
+                    Visit::NoRoute => {}
                     Visit::Loop => return Ok(()),
                 }
             }
@@ -254,9 +303,9 @@ impl Courier {
     async fn visit(
         &mut self,
         approach: &Approach<'_>,
-        host: &Host,
-        address: IpAddr,
+        (host, address): (&Host, IpAddr),
         demand: &Demand,
+        next: NextHost,
         work: &mut Work<'_>,
     ) -> Visit {
         loop {
@@ -265,23 +314,28 @@ impl Courier {
                     let (opened, found) = (approach.parts.clock.now(), approach.begun);
                     let (host, wish, demand) = (host.clone(), approach.wish, demand.clone());
                     let terms = Terms { opened, found, host, wish, demand };
-                    match self.serve(Opened { session, terms }, work).await {
+                    match self.serve(Opened { session, terms }, next, work).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Served::Full => {}
                         Served::Over => return Visit::Over,
+                        Served::Refused => return Visit::Refused,
                     }
                 }
-                Err((trouble, contact)) => {
-                    let is_loop = trouble == loops(&host.name);
+                Err((Unopened { trouble, has_route, .. }, contact)) => {
+                    let visit = match has_route {
+                        true if trouble == loops(&host.name) => Visit::Loop,
+                        true => Visit::Unopened,
+                        false => Visit::NoRoute,
+                    };
                     work.note(trouble, Some(Arc::new(contact)));
-                    return if is_loop { Visit::Loop } else { Visit::Unopened };
+                    return visit;
                 }
             }
         }
     }
 
     /// Sends the message over a session, in as many transactions as it takes and the host grants.
-    async fn serve(&mut self, Opened { mut session, terms }: Opened, work: &mut Work<'_>) -> Served {
+    async fn serve(&mut self, Opened { mut session, terms }: Opened, next: NextHost, work: &mut Work<'_>) -> Served {
         let (contact, settings) = (Arc::clone(&session.contact), Arc::clone(&work.settings));
         if let Some(trouble) = missing_for_require_tls(&work.group, &session) {
             work.note(trouble, Some(contact));
@@ -305,6 +359,13 @@ impl Courier {
             work.stage.send();
             let settled = session.transact(&work.group, &places, others, &settings.timeouts).await;
             work.stage.open();
+            if next == NextHost::Left && work.may_go_elsewhere(&settled) {
+                for (place, outcome) in settled.outcomes {
+                    work.put_off[place] = Some(Attempt { outcome, contact: Some(Arc::clone(&contact)) });
+                }
+                session.dialogue.quit(settings.timeouts.quit.duration()).await;
+                return Served::Refused;
+            }
             let progress = !settled.outcomes.is_empty();
             for (place, outcome) in settled.outcomes {
                 work.settle(place, outcome, &contact);
@@ -374,7 +435,7 @@ impl<'a> Approach<'a> {
         let Self { parts, settings, destination, way, sts, wish, .. } = self;
         let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
         let demanded = demand(parts, settings, &candidate).await;
-        demanded.map_err(|Unopened { trouble, tls }| {
+        demanded.map_err(|Unopened { trouble, tls, .. }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
                 observer.excluded(failure, Far { host: &host.name, address: None });
             }
@@ -383,7 +444,7 @@ impl<'a> Approach<'a> {
     }
 
     /// Opens a session with a host at one of its addresses.
-    async fn open(&self, host: &Host, address: IpAddr, demand: &Demand) -> Result<Session, (Trouble, Contact)> {
+    async fn open(&self, host: &Host, address: IpAddr, demand: &Demand) -> Result<Session, (Unopened, Contact)> {
         let Demand { policy, by } = demand;
         let socket = SocketAddr::new(address, self.way.port);
         let target = Target {
@@ -405,7 +466,7 @@ impl<'a> Approach<'a> {
         opened.map_err(|unopened| {
             let host = host.name.clone();
             let contact = Contact { host, address: Some(socket), tls: None, verified: Verified::No, policy: by };
-            (unopened.trouble, contact)
+            (unopened, contact)
         })
     }
 }

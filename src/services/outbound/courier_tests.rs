@@ -154,6 +154,47 @@ async fn expect_another_session(outbound: &Outbound, far: tokio::io::DuplexStrea
     assert_eq!(messages, 2);
 }
 
+/// A network without IPv6, in which one host answers.
+struct OnlyIpv4(IpAddr, ToOne);
+
+impl Connector for OnlyIpv4 {
+    fn connect(&self, address: SocketAddr, source: Option<IpAddr>) -> Connecting<'_> {
+        let kind = match address.ip() {
+            IpAddr::V6(_) => io::ErrorKind::NetworkUnreachable,
+            ip if ip == self.0 => return self.1.connect(address, source),
+            IpAddr::V4(_) => io::ErrorKind::ConnectionRefused,
+        };
+        Box::pin(std::future::ready(Err(io::Error::from(kind))))
+    }
+}
+
+#[tokio::test]
+async fn addresses_without_a_route_are_not_in_the_way_of_others() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let zone = ZoneResolver::new();
+    for n in 1..=4 {
+        let lines = format!("x.test MX {n} h{n}.test\nh{n}.test A 192.0.2.{n}\nh{n}.test AAAA 2001:db8::{n}");
+        zone.add(&lines).unwrap();
+    }
+    let parts = OutboundParts {
+        settings: Live::default(),
+        hostname: "mail.example.test".parse().unwrap(),
+        resolver: Arc::new(zone),
+        connector: Arc::new(OnlyIpv4(IpAddr::from([192, 0, 2, 4]), ToOne(Mutex::new(vec![near])))),
+        roots: Roots::of(rustls::RootCertStore::empty()),
+        clock: Arc::new(SystemClock),
+        reports: None,
+        database: None,
+        filter: None,
+    };
+    let mut courier = Outbound::new(parts).courier(Destination::Exchangers("x.test".parse().unwrap()));
+    let sending = async move { sent(&mut courier, &["a@x.test"]).await };
+    let unused = CancellationToken::new();
+    let (outcomes, messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
+    assert!(matches!(&outcomes[..], [Outcome::Relayed { .. }]), "{outcomes:?}");
+    assert_eq!(messages, 1);
+}
+
 #[tokio::test]
 async fn a_connection_from_before_a_reload_is_not_used_again() {
     let (near, far) = tokio::io::duplex(1 << 12);
@@ -171,6 +212,17 @@ async fn a_connection_is_not_used_for_ever() {
         clock.0.fetch_add(301, Ordering::SeqCst);
     };
     expect_another_session(&outbound, far, wait).await;
+}
+
+#[tokio::test]
+async fn a_connection_from_before_the_clock_was_put_back_is_not_used_again() {
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let clock = Arc::new(Hand::default());
+    let outbound = outbound_at(vec![near], Arc::clone(&clock) as SharedClock);
+    let put_back = || {
+        clock.0.fetch_sub(3_600, Ordering::SeqCst);
+    };
+    expect_another_session(&outbound, far, put_back).await;
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::foundations::wire::smtp::EnhancedStatus;
 const ANCHOR: u8 = 2;
 const HOST: u8 = 3;
 
-/// The usable records of a host, whose addresses are known to be genuine; empty when there are only others, `None` when
+/// The usable records of a name that the DNS vouches for; empty when there are only others, `None` when
 /// it has none that count. A look-up that fails may be an attack: the host must not be used (RFC 7672 §2.1.1).
 pub(super) async fn records(resolver: &dyn Resolver, host: &str, port: u16) -> Result<Option<Vec<Tlsa>>, Unopened> {
     match resolver.tlsa(&format!("_{port}._tcp.{host}")).await {
@@ -32,11 +32,25 @@ pub(super) async fn records(resolver: &dyn Resolver, host: &str, port: u16) -> R
         Ok(_) => Ok(None),
         Err(Error { kind: ErrorKind::NoData | ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => Ok(None),
         Err(Error { kind: kind @ (ErrorKind::Temporary | ErrorKind::Bogus), .. }) => {
-            let text = format!("The TLSA records of {host} cannot be looked up now: {kind}");
-            let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 5), text, Scope::Destination);
-            Err(Unopened { trouble, tls: (kind == ErrorKind::Bogus).then_some(ResultType::DnssecInvalid) })
+            Err(failed(format!("The TLSA records of {host} cannot be looked up now: {kind}"), kind))
         }
     }
+}
+
+/// Whether the DNS vouches for that a name is an alias, whatever the zone is to which that leads. Fails like [`records`].
+pub(super) async fn is_signed_alias(resolver: &dyn Resolver, name: &str) -> Result<bool, Unopened> {
+    match resolver.cname(name).await {
+        Ok(answer) => Ok(answer.security == Security::Secure),
+        Err(Error { kind: ErrorKind::NoData | ErrorKind::NoSuchName | ErrorKind::InvalidName, .. }) => Ok(false),
+        Err(Error { kind: kind @ (ErrorKind::Temporary | ErrorKind::Bogus), .. }) => {
+            Err(failed(format!("What {name} is an alias of cannot be looked up now: {kind}"), kind))
+        }
+    }
+}
+
+fn failed(text: String, kind: ErrorKind) -> Unopened {
+    let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 5), text, Scope::Destination);
+    Unopened { tls: (kind == ErrorKind::Bogus).then_some(ResultType::DnssecInvalid), ..Unopened::from(trouble) }
 }
 
 fn is_usable(record: &Tlsa) -> bool {
@@ -111,5 +125,20 @@ mod tests {
         }
         assert_eq!(found[0].len(), 2);
         assert_eq!(found[0], found[1]);
+    }
+
+    #[tokio::test]
+    async fn an_alias_must_be_signed_and_a_failure_is_no_answer() {
+        let zone = ZoneResolver::new();
+        zone.add("a.test SECURE CNAME x.test\nb.test CNAME x.test\nc.test SECURE A 192.0.2.1\nd.test FAIL").unwrap();
+        for (name, wanted) in [
+            ("a.test", Some(true)),
+            ("b.test", Some(false)),
+            ("c.test", Some(false)),
+            ("d.test", None),
+            ("e.test", Some(false)),
+        ] {
+            assert_eq!(is_signed_alias(&zone, name).await.ok(), wanted, "{name}");
+        }
     }
 }

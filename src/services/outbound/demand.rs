@@ -8,7 +8,7 @@ use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
 use super::{Group, OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
 use crate::foundations::address::{Domain, ReversePath};
-use crate::foundations::dns::{Security, Tlsa};
+use crate::foundations::dns::{Resolver, Security, Tlsa};
 use crate::foundations::mail::{Envelope, HeaderSection};
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::storage::spool::Destination;
@@ -76,18 +76,18 @@ pub(super) async fn demand(
     candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
     let &Candidate { destination, way, host, addresses, sts, wish } = candidate;
-    let canonical = addresses.canonical.as_deref();
-    let sts = sts.filter(|policy| policy.mode == Mode::Enforce);
+    let enforced = sts.filter(|policy| policy.mode == Mode::Enforce);
     let mut demand = configured(way, host, wish);
     if wish == SenderWish::Waived {
         return Ok(demand);
     }
     let is_name = host.name.parse::<Domain>().is_ok_and(|name| name.literal().is_none());
-    if settings.dane && is_name && host.vouched == Security::Secure && addresses.security == Security::Secure {
-        match vouching(parts, way, host, canonical).await? {
+    if settings.dane && is_name && host.vouched == Security::Secure {
+        let bases = bases(&*parts.resolver, host, addresses).await?;
+        match vouching(parts, way, &bases).await? {
             Some((base, records)) if !records.is_empty() => {
-                let mut names = vec![base.to_owned(), host.name.clone()];
-                names.extend(canonical.map(str::to_owned));
+                let mut names = vec![base.to_owned()];
+                names.extend(bases.iter().rev().map(|name| (*name).to_owned()));
                 if let Destination::Exchangers(domain) = destination {
                     names.push(domain.as_str().to_owned());
                 }
@@ -100,29 +100,61 @@ pub(super) async fn demand(
             _ => {}
         }
     }
-    let Some(sts) = sts else { return Ok(demand) };
-    if !sts.allows(&host.name) {
+    let Some(enforced) = enforced else {
+        let is_enough = wish != SenderWish::Required || is_vouched(destination, host, sts);
+        return if is_enough { Ok(demand) } else { Err(unvouched(host).into()) };
+    };
+    if !enforced.allows(&host.name) {
         let text = format!("The MTA-STS policy of the domain does not list {}", host.name);
         let trouble = Trouble::ours(EnhancedStatus::new(4, 7, 0), text, Scope::Destination);
-        return Err(Unopened { trouble, tls: Some(ResultType::ValidationFailure) });
+        return Err(Unopened::for_lack_of_tls(trouble, ResultType::ValidationFailure));
     }
     Ok(Demand { policy: TlsPolicy::Verify { names: vec![host.name.clone()] }, by: "mta-sts" })
 }
 
-/// The records for a host, and the name that has them. RFC 7672 §2.2.2: those of the name it is an alias of, else its own.
+/// Whether a host is known to serve the destination by more than an unsigned answer, which could lead a message to a host with a good
+/// certificate of its own (RFC 8689 §4.2.1, §8.2).
+fn is_vouched(destination: &Destination, host: &Host, sts: Option<&Policy>) -> bool {
+    let is_domain_itself = matches!(destination, Destination::Exchangers(domain) if domain.as_str() == host.name);
+    let is_listed = || sts.is_some_and(|policy| policy.mode != Mode::None && policy.allows(&host.name));
+    is_domain_itself || host.vouched == Security::Secure || is_listed()
+}
+
+fn unvouched(host: &Host) -> Trouble {
+    let text = format!(
+        "The sender requires TLS all the way (REQUIRETLS), and neither DNSSEC nor an MTA-STS policy vouches for {}",
+        host.name
+    );
+    Trouble::ours(EnhancedStatus::new(5, 7, 10), text, Scope::Message)
+}
+
+/// The names whose records count for a host, in the order in which they are looked for (RFC 7672 §2.2.2).
+async fn bases<'n>(
+    resolver: &dyn Resolver,
+    host: &'n Host,
+    addresses: &'n Addresses,
+) -> Result<Vec<&'n str>, Unopened> {
+    let own = host.name.as_str();
+    if addresses.security == Security::Secure {
+        return Ok(addresses.canonical.as_deref().into_iter().chain([own]).collect());
+    }
+    // A signed alias of a name that is not signed is itself beyond doubt, and may have records.
+    let is_alias = addresses.canonical.is_some();
+    Ok(if is_alias && dane::is_signed_alias(resolver, own).await? { vec![own] } else { Vec::new() })
+}
+
+/// The records for a host, and the one of these names that has them.
 async fn vouching<'n>(
     parts: &OutboundParts,
     way: &Way,
-    host: &'n Host,
-    canonical: Option<&'n str>,
+    bases: &[&'n str],
 ) -> Result<Option<(&'n str, Vec<Tlsa>)>, Unopened> {
-    if let Some(canonical) = canonical
-        && let Some(records) = dane::records(&*parts.resolver, canonical, way.port).await?
-    {
-        return Ok(Some((canonical, records)));
+    for &base in bases {
+        if let Some(records) = dane::records(&*parts.resolver, base, way.port).await? {
+            return Ok(Some((base, records)));
+        }
     }
-    let records = dane::records(&*parts.resolver, &host.name, way.port).await?;
-    Ok(records.map(|records| (host.name.as_str(), records)))
+    Ok(None)
 }
 
 /// By the settings, and by the sender.

@@ -12,6 +12,7 @@ use super::attempt::{By, Contact, Verified};
 use super::demand::REQUIRETLS;
 use super::dialogue::{Broken, Dialogue};
 use super::hosts::loops;
+use super::reach::is_without_route;
 use super::route::{OutboundParts, Way};
 use super::tls::handshake;
 use super::{Io, OutboundSettings, Protection, Scope, Timeouts, TlsPolicy, Trouble};
@@ -53,11 +54,20 @@ pub(super) struct Unopened {
     pub(super) trouble: Trouble,
     /// Where it was about TLS, what reports call it.
     pub(super) tls: Option<ResultType>,
+    /// Whether this machine has a way to addresses of that kind at all.
+    pub(super) has_route: bool,
+}
+
+impl Unopened {
+    /// Because TLS is not what it must be.
+    pub(super) fn for_lack_of_tls(trouble: Trouble, reported: ResultType) -> Self {
+        Self { tls: Some(reported), ..Self::from(trouble) }
+    }
 }
 
 impl From<Trouble> for Unopened {
     fn from(trouble: Trouble) -> Self {
-        Self { trouble, tls: None }
+        Self { trouble, tls: None, has_route: true }
     }
 }
 
@@ -109,16 +119,31 @@ impl From<Trouble> for NotOpen {
     }
 }
 
+impl From<Unopened> for NotOpen {
+    fn from(unopened: Unopened) -> Self {
+        Self::For(unopened)
+    }
+}
+
 impl NotOpen {
     /// TLS is demanded, and the host has none.
     fn without_tls(trouble: Trouble) -> Self {
-        Self::For(Unopened { trouble, tls: Some(ResultType::StartTlsNotSupported) })
+        Self::For(Unopened::for_lack_of_tls(trouble, ResultType::StartTlsNotSupported))
+    }
+
+    /// TLS was begun. RFC 8446 §4.4.2.4: a host that does not like our side of the handshake, for example because it wants a
+    /// certificate of ours, says so only when we believe it to be over.
+    fn after_handshake(trouble: Trouble, policy: &TlsPolicy) -> Self {
+        match (trouble.by, policy) {
+            (By::Us, TlsPolicy::May) => Self::Handshake(trouble, ResultType::ValidationFailure),
+            _ => trouble.into(),
+        }
     }
 
     fn final_word(self) -> Unopened {
         match self {
             Self::For(unopened) => unopened,
-            Self::Handshake(trouble, result) => Unopened { trouble, tls: Some(result) },
+            Self::Handshake(trouble, result) => Unopened::for_lack_of_tls(trouble, result),
         }
     }
 }
@@ -168,7 +193,7 @@ async fn open_once(
     if target.way.protection == Protection::Implicit {
         let secured = secure(parts, target, stream, times).await;
         let (encrypted, facts, verified) =
-            secured.map_err(|(trouble, result)| NotOpen::For(Unopened { trouble, tls: Some(result) }))?;
+            secured.map_err(|(trouble, result)| Unopened::for_lack_of_tls(trouble, result))?;
         stream = encrypted;
         tls = Some((facts, verified));
     }
@@ -184,7 +209,8 @@ async fn open_once(
                     dialogue = fresh;
                     tls = Some((facts, verified));
                     // RFC 3207 §4.2: what was said before the handshake is forgotten.
-                    extensions = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await?;
+                    let greeted = hello(&mut dialogue, &parts.hostname, Mode::Smtp, times.hello.duration()).await;
+                    extensions = greeted.map_err(|trouble| NotOpen::after_handshake(trouble, &target.policy))?;
                 }
                 Started::Declined(same) => dialogue = same,
             }
@@ -210,7 +236,7 @@ async fn connect(
     parts: &OutboundParts,
     settings: &OutboundSettings,
     target: &Target<'_>,
-) -> Result<Box<dyn Io>, Trouble> {
+) -> Result<Box<dyn Io>, Unopened> {
     let source = match target.address.ip() {
         IpAddr::V4(_) => settings.source_ipv4,
         IpAddr::V6(_) => settings.source_ipv6,
@@ -218,12 +244,13 @@ async fn connect(
     let limit = settings.timeouts.connect.duration();
     let connecting = parts.connector.connect(target.address, source);
     let result = tokio::time::timeout(limit, connecting).await;
-    let cause = match result {
+    let (cause, has_route) = match result {
         Ok(Ok(stream)) => return Ok(stream),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {limit:?}"),
+        Ok(Err(error)) => (error.to_string(), !is_without_route(&error)),
+        Err(_) => (format!("no answer within {limit:?}"), true),
     };
-    Err(destination(4, 4, 1, format!("Cannot connect to {} at {}: {cause}", target.host, target.address)))
+    let trouble = destination(4, 4, 1, format!("Cannot connect to {} at {}: {cause}", target.host, target.address));
+    Err(Unopened { has_route, ..Unopened::from(trouble) })
 }
 
 fn no_tls_offered(target: &Target<'_>) -> Trouble {

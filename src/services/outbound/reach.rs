@@ -114,7 +114,7 @@ async fn greeted(stream: Box<dyn Io>, patience: Duration, leave: Duration) -> Me
 }
 
 /// A kernel without IPv6 knows no such addresses at all.
-fn is_without_route(error: &io::Error) -> bool {
+pub(super) fn is_without_route(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable)
         || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }

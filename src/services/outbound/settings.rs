@@ -18,7 +18,8 @@ crate::settings! {
         pub source_ipv6: Option<IpAddr> = None,
         /// Which kinds of addresses are used.
         pub families: Families = Families::Both,
-        /// Most addresses tried in one attempt. After that the attempt has failed for now.
+        /// Most addresses tried in one attempt. After that the attempt has failed for now. As many more are passed over to which
+        /// this machine has no route, such as IPv6 addresses without an IPv6 network.
         pub addresses_tried: u32 = 5,
         /// Most answering hosts tried in one attempt. After that the attempt has failed for now.
         pub sessions_tried: u32 = 2,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::demand::{Candidate, Demand, SenderWish, demand};
+use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
 use super::hosts::{Host, host_addresses};
 use super::mta_sts::Policy;
 use super::route::{OutboundParts, way};
@@ -43,7 +43,11 @@ impl Terms {
     /// What is known of them at this time.
     pub(super) fn standing(&self, now: Timestamp, group: &Group<'_>) -> Standing {
         let waives_more = self.wish == SenderWish::Waived && SenderWish::of(group) != SenderWish::Waived;
-        if waives_more || now.since(self.opened) > USED_FOR {
+        // What a sender demands of the way to a host was not asked for then.
+        let demands_more = requires_tls(group.envelope) && self.wish != SenderWish::Required;
+        // If the clock was put back, it does not tell how old they are.
+        let is_old = now < self.found || now.since(self.opened) > USED_FOR;
+        if waives_more || demands_more || is_old {
             Standing::Over
         } else if now.since(self.found) < RELIED_ON {
             Standing::Sure

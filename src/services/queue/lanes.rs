@@ -33,6 +33,8 @@ pub(super) struct Lanes {
     recipients: HashSet<RecipientKey>,
     /// Groups of each entry in backlogs and in hand.
     entries: HashMap<QueueId, u32>,
+    /// Recipients of each party ([`Entry::party`](crate::storage::spool::Entry::party)) in backlogs and in hand.
+    parties: HashMap<String, usize>,
     /// Entries whose sender is to be told something when their last group is settled.
     owed: HashSet<QueueId>,
     /// Nothing more could be claimed for lack of room.
@@ -134,6 +136,11 @@ impl Lanes {
         self.recipients.contains(&key)
     }
 
+    /// How many recipients of each party are in memory.
+    pub(super) fn in_hand(&self) -> Vec<(String, usize)> {
+        self.parties.iter().map(|(party, count)| (party.clone(), *count)).collect()
+    }
+
     /// Leaves out of a claim the recipients that are in memory already. If other nodes took this one for dead, they freed what it had
     /// claimed, and it may claim that again while its first attempts still go on: these still see to the recipients. What they
     /// have let go of meanwhile is given back by housekeeping.
@@ -194,6 +201,7 @@ impl Lanes {
     pub(super) fn add(&mut self, group: Claimed, settings: &QueueSettings) {
         self.recipients.extend(group.recipients.iter().map(|recipient| recipient.key));
         *self.entries.entry(group.entry.id).or_default() += 1;
+        *self.parties.entry(group.entry.party()).or_default() += group.recipients.len();
         let first = first_limit(&group.destination, settings);
         let quick = group.destination == Destination::Local;
         let lane = self.lanes.entry(group.destination.clone()).or_insert_with(|| Lane {
@@ -341,6 +349,13 @@ impl Lanes {
         let id = group.entry.id;
         for recipient in &group.recipients {
             self.recipients.remove(&recipient.key);
+        }
+        let party = group.entry.party();
+        if let Some(count) = self.parties.get_mut(&party) {
+            *count = count.saturating_sub(group.recipients.len());
+            if *count == 0 {
+                self.parties.remove(&party);
+            }
         }
         if self.full {
             self.full = false;

@@ -4,10 +4,11 @@
 //! into lanes, one for each destination. Workers take groups (recipients of one message and one destination) from a
 //! lane, pass them to `outbound` or to the mailboxes, and record the result for each recipient before they take the
 //! next. A lane starts with a few workers, gets more while its destination takes mail, fewer when it does not, and
-//! rests after repeated failures to talk to it at all. Lanes take turns, so that one large one does not keep the others
-//! waiting. Nor does a host that takes long to say its greeting or to take a message: after a while its worker steps
-//! aside and leaves its place to others. If too many have done so, the one that has taken longest is given up for now.
-//! Some places and some memory are kept for destinations that lately took mail without taking long.
+//! rests after repeated failures to talk to it at all. Lanes take turns, and so do senders when recipients are claimed,
+//! so that a large one does not keep the others waiting. Nor does a host that takes long to say its greeting or to take
+//! a message: after a while its worker steps aside and leaves its place to others. If too many have done so, the one
+//! that has taken longest is given up for now. Some places and some memory are kept for destinations that lately took
+//! mail without taking long.
 //!
 //! Promises: nothing acknowledged is lost; a crash may repeat the transmissions that were in flight, one for each
 //! connection, and the next start says which (an event `queue-changed` with `possible_duplicate`). While the database cannot be

@@ -200,7 +200,8 @@ impl Queue {
                 continue;
             }
             let limit = u32::try_from(recipients.min(SLICE)).unwrap_or(1);
-            let claim = Claim { owner: self.owner(), only: None, except: &except, limit };
+            let in_hand = self.0.lanes.lock().in_hand();
+            let claim = Claim { owner: self.owner(), only: None, except: &except, limit, in_hand: &in_hand };
             let claimed = self.0.parts.spool.claim(claim).await?;
             if claimed.is_empty() {
                 return Ok(self.0.parts.spool.next_due(self.owner(), &except).await?);

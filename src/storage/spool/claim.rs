@@ -1,11 +1,12 @@
 //! Claiming recipients that are due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
+use super::turns::{Due, take_turns};
 use super::{Destination, Entry, Error, Queued, RecipientKey, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
@@ -22,6 +23,8 @@ pub struct Claim<'a> {
     pub except: &'a [Destination],
     /// Most recipients.
     pub limit: u32,
+    /// How many recipients of each party (see [`Entry::party`]) the node has in hand: those of other parties go before more of these.
+    pub in_hand: &'a [(String, usize)],
 }
 
 /// Recipients of one entry that go to one destination.
@@ -37,39 +40,64 @@ pub struct Claimed {
 
 /// Keys in one statement.
 const SLICE: usize = 500;
+/// Recipients among which a claim chooses: so many that have been due for longest, and as many of the latest. If more are due, those
+/// in between come nearer as these are claimed.
+const WINDOW: u32 = 500;
 /// Most destinations in one exception, to keep the statement short.
 const MOST_EXCEPTIONS: usize = 100;
 
 impl Spool {
-    /// Claims recipients that are due now, the longest due first, for the length of a lease. Another node that asks
-    /// meanwhile gets others. A node never gets its own claims again, whatever its clock says: it works on them or
-    /// gives them back.
+    /// Claims recipients that are due now, the longest due first, for the length of a lease. If more are due than can be claimed, the
+    /// parties on whose behalf they are sent take turns. Another node that asks meanwhile gets others. A node never gets its own claims
+    /// again, whatever its clock says: it works on them or gives them back.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
-        let (condition, values) = self.due(claim, now);
         // Mostly nothing is due. Finding that out must not keep writers waiting.
-        let sql = Sql::assembled(format!("SELECT 1 FROM queue_recipients WHERE {condition} LIMIT 1"));
-        if self.database().fetch_optional(&sql, &values).await?.is_none() {
+        let mut due = self.parties(claim, now, "ASC").await?;
+        if due.is_empty() {
             return Ok(Vec::new());
         }
-        self.reserve(claim, now).await
+        let (most, window) = (claim.limit as usize, WINDOW as usize);
+        if due.len() <= most {
+            return self.reserve(claim, &[], now).await;
+        }
+        if due.len() >= window {
+            let known: HashSet<RecipientKey> = due.iter().map(|one| one.key).collect();
+            let latest = self.parties(claim, now, "DESC").await?;
+            due.extend(latest.into_iter().rev().filter(|one| !known.contains(&one.key)));
+        }
+        self.reserve(claim, &take_turns(&due, claim.in_hand, most), now).await
     }
 
-    async fn reserve(&self, claim: Claim<'_>, now: Timestamp) -> Result<Vec<Claimed>, Error> {
+    /// Some of the recipients that can be claimed, in this order of the times at which they are due.
+    async fn parties(&self, claim: Claim<'_>, now: Timestamp, order: &'static str) -> Result<Vec<Due>, Error> {
+        let (condition, mut values) = self.due(claim, now);
+        values.push(Val::from(WINDOW));
+        let sql = Sql::assembled(format!(
+            "SELECT c.id, e.login, e.sender FROM (SELECT id, entry, due_at FROM queue_recipients WHERE {condition} \
+             ORDER BY due_at {order}, id {order} LIMIT ?) AS c LEFT JOIN queue_entries e ON e.id = c.entry \
+             ORDER BY c.due_at {order}, c.id {order}"
+        ));
+        let mut due = Vec::new();
+        for row in &self.database().fetch_all(&sql, &values).await? {
+            let party = row.opt_text(1)?.or(row.opt_text(2)?).unwrap_or_default();
+            due.push(Due { key: RecipientKey(row.int(0)?), party });
+        }
+        Ok(due)
+    }
+
+    /// Claims the chosen recipients. Others are claimed in place of those that another node has claimed meanwhile.
+    async fn reserve(&self, claim: Claim<'_>, chosen: &[RecipientKey], now: Timestamp) -> Result<Vec<Claimed>, Error> {
         // A power failure may lose the claim, but it ends the work on it, too.
         let mut transaction = self.database().begin_with(Durability::Relaxed).await?;
-        let (condition, mut values) = self.due(claim, now);
-        values.push(Val::from(claim.limit));
-        let locked = transaction.dialect().skip_locked();
-        let sql = Sql::assembled(format!(
-            "SELECT id FROM queue_recipients WHERE {condition} ORDER BY due_at, id LIMIT ?{locked}"
-        ));
-        let keys: Vec<Val> = transaction
-            .fetch_all(&sql, &values)
-            .await?
-            .iter()
-            .map(|row| row.int(0).map(Val::from))
-            .collect::<Result<_, _>>()?;
+        let mut keys = Vec::new();
+        if !chosen.is_empty() {
+            keys = self.lock(&mut transaction, claim, ("IN", chosen), claim.limit, now).await?;
+        }
+        let left = claim.limit.saturating_sub(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+        if left > 0 {
+            keys.extend(self.lock(&mut transaction, claim, ("NOT IN", chosen), left, now).await?);
+        }
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -95,6 +123,28 @@ impl Spool {
         transaction.execute(sql, &values).await?;
         transaction.commit().await?;
         Ok(groups.claimed)
+    }
+
+    /// Locks recipients that can be claimed, of those that are among the chosen or are not.
+    async fn lock(
+        &self,
+        transaction: &mut Transaction,
+        claim: Claim<'_>,
+        (among, chosen): (&'static str, &[RecipientKey]),
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Val>, Error> {
+        let (mut condition, mut values) = self.due(claim, now);
+        if !chosen.is_empty() {
+            condition.push_str(&format!(" AND id {among} ({})", vec!["?"; chosen.len()].join(", ")));
+            values.extend(chosen.iter().copied().map(Val::from));
+        }
+        values.push(Val::from(limit));
+        let locked = transaction.dialect().skip_locked();
+        let sql = format!("SELECT id FROM queue_recipients WHERE {condition} ORDER BY due_at, id LIMIT ?{locked}");
+        let sql = if chosen.is_empty() { Sql::assembled(sql) } else { Sql::rare(sql) };
+        let rows = transaction.fetch_all(&sql, &values).await?;
+        Ok(rows.iter().map(|row| row.int(0).map(Val::from)).collect::<Result<_, _>>()?)
     }
 
     /// Which recipients can be claimed.
@@ -123,7 +173,7 @@ impl Spool {
 
     /// When the next recipient is due that this node could claim with these exceptions; `None` if there is none.
     pub async fn next_due(&self, owner: &str, except: &[Destination]) -> Result<Option<Timestamp>, Error> {
-        let claim = Claim { owner, only: None, except, limit: 1 };
+        let claim = Claim { owner, only: None, except, limit: 1, in_hand: &[] };
         let (condition, values) = self.due(claim, Timestamp::from_unix_micros(i64::MAX));
         let sql = Sql::assembled(format!("SELECT MIN(due_at) FROM queue_recipients WHERE {condition}"));
         let row = self.database().fetch_optional(&sql, &values).await?;

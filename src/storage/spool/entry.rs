@@ -62,6 +62,13 @@ pub struct Entry {
     pub hold_reason: Option<String>,
 }
 
+impl Entry {
+    /// On whose behalf it is sent: the account that submitted it, or else its sender. In a queue, parties take turns.
+    pub fn party(&self) -> String {
+        self.login.clone().unwrap_or_else(|| self.envelope.reverse_path.bare())
+    }
+}
+
 /// One recipient that has not been settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queued {

@@ -36,6 +36,7 @@ mod sample;
 mod settings;
 mod settle;
 mod sweep;
+mod turns;
 
 pub use bodies::body_path;
 pub use claim::{Claim, Claimed};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::Clock;
 use postrider::foundations::event::EventKind;
 use postrider::foundations::ids::QueueId;
@@ -11,15 +12,17 @@ use postrider::services::handover::{Bound, Postponed};
 use postrider::services::queue::{Change, Error, QueueSettings};
 use postrider::storage::database::Database;
 use postrider::storage::directory::Owner;
-use postrider::storage::spool::{NewEntry, NewRecipient, RecipientState, Selection};
+use postrider::storage::spool::{Claim, NewEntry, NewRecipient, RecipientState, Selection};
 
 use tokio::sync::Semaphore;
 
 use super::peer::Peer;
+use super::spool::{claim, to};
 use super::world::{SetUp, World, mail};
 
 crate::accounts::engines::on_every_engine!(
     a_claim_whose_answer_was_lost_is_given_back,
+    a_large_mailing_keeps_no_other_sender_waiting,
     a_row_that_makes_no_sense_keeps_nobody_waiting,
     a_body_that_cannot_be_removed_keeps_nobody_waiting,
     a_note_that_cannot_be_read_keeps_nobody_waiting,
@@ -59,6 +62,50 @@ async fn a_claim_whose_answer_was_lost_is_given_back(database: Database) {
     world.clock.advance(Duration::from_secs(61));
     world.until_empty().await;
     assert_eq!(x.taken().len(), 1);
+    world.restart().await;
+}
+
+/// Recipients of messages from these senders, each so many, in the order in which the messages come.
+async fn from(world: &World, senders: &[(&str, usize)]) {
+    for (sender, count) in senders {
+        let mut mail = mail(&[]);
+        mail.envelope.reverse_path = ReversePath::Address(sender.parse().unwrap());
+        let recipients = (0..*count).map(|n| to(&format!("r{n}@x.test"), "mx:x.test", world)).collect();
+        world.spool.commit(NewEntry { mail: &mail, recipients, message_id: None, hold: None }).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+    }
+}
+
+const SENDERS: [&str; 3] = ["ann@sender.test", "bob@sender.test", "eve@sender.test"];
+
+/// Claims recipients; of each of those senders so many.
+async fn claimed_for(world: &World, claim: Claim<'_>) -> [usize; 3] {
+    let claimed = world.spool.claim(claim).await.unwrap();
+    SENDERS.map(|sender| {
+        let groups = claimed.iter().filter(|group| group.entry.party() == sender);
+        groups.map(|group| group.recipients.len()).sum()
+    })
+}
+
+async fn a_large_mailing_keeps_no_other_sender_waiting(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let [ann, bob, eve] = SENDERS;
+    from(&world, &[(ann, 400), (ann, 400), (ann, 400), (bob, 2)]).await;
+    assert_eq!(claimed_for(&world, Claim { limit: 50, ..claim(&[]) }).await, [48, 2, 0]);
+    // What is in hand of a sender counts, however long the others have been due.
+    from(&world, &[(eve, 1), (ann, 1)]).await;
+    let in_hand = [(ann.to_owned(), 48)];
+    assert_eq!(claimed_for(&world, Claim { limit: 1, in_hand: &in_hand, ..claim(&[]) }).await, [0, 0, 1]);
+    assert_eq!(claimed_for(&world, Claim { limit: 1, in_hand: &in_hand, ..claim(&[]) }).await, [1, 0, 0]);
+    // Nobody is forgotten.
+    let mut rest = 0;
+    loop {
+        match claimed_for(&world, claim(&[])).await {
+            [0, 0, 0] => break,
+            [ann, ..] => rest += ann,
+        }
+    }
+    assert_eq!(rest, 1_200 + 1 - 48 - 1);
     world.restart().await;
 }
 

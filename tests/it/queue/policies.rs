@@ -126,6 +126,8 @@ fn aliases_and_domains_without_exchangers_are_protected_too() {
         let (fits, nothing) = (format!("SECURE TLSA 3 1 1 {key}"), format!("SECURE TLSA 3 1 1 {}", "00".repeat(32)));
         let alias = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
         let half = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
+        let out = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test A 192.0.2.1";
+        let unsigned = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test A 192.0.2.1";
         for (zone, records, wanted) in [
             ("x.test SECURE A 192.0.2.1", vec![("x.test", &fits)], Some("dane")),
             ("x.test SECURE A 192.0.2.1", vec![("x.test", &nothing)], None),
@@ -135,6 +137,11 @@ fn aliases_and_domains_without_exchangers_are_protected_too() {
             (alias, vec![("mx.x.test", &fits)], Some("dane")),
             (alias, vec![("mx.x.test", &nothing)], None),
             (half, vec![("real.y.test", &nothing)], Some("opportunistic")),
+            // RFC 7672 §2.2.2: the records of a signed alias count wherever it leads, and those of what is not signed never do.
+            (out, vec![("mx.x.test", &fits)], Some("dane")),
+            (out, vec![("mx.x.test", &nothing)], None),
+            (out, vec![("real.y.test", &nothing)], Some("opportunistic")),
+            (unsigned, vec![("mx.x.test", &nothing), ("real.y.test", &nothing)], Some("opportunistic")),
         ] {
             let world = World::new(database.clone(), SetUp::default());
             world.zone.add(zone).unwrap();
@@ -266,6 +273,40 @@ fn policies_are_obeyed() {
             web.network.host("192.0.2.1", peer);
             world.queue.start();
             assert_eq!(tried(&world).await.as_deref(), wanted, "{page:?}");
+            world.restart().await;
+        }
+    });
+}
+
+#[test]
+fn what_requires_tls_goes_to_no_exchanger_that_nobody_vouches_for() {
+    on_sqlite(|database| async move {
+        let signed = "x.test SECURE MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
+        let announced = [STS_ZONE, ANNOUNCED].join("\n");
+        for (zone, page, taken) in [
+            (announced.as_str(), policy("enforce", "mx.x.test"), 1),
+            (announced.as_str(), policy("testing", "mx.x.test"), 1),
+            (announced.as_str(), policy("testing", "other.x.test"), 0),
+            (announced.as_str(), policy("none", "mx.x.test"), 0),
+            (STS_ZONE, None, 0),
+            (signed, None, 1),
+        ] {
+            forget(&database).await;
+            let (world, web, _, mx) = with_web(database.clone(), page.clone());
+            world.zone.add(zone).unwrap();
+            let peer = web.network.host("192.0.2.1", Peer::new().extensions(&["REQUIRETLS"]).tls(mx));
+            world.queue.start();
+            // The certificate is the right one, but a session for others says nothing of the way to the host.
+            let ordinary = world.send(&mail(&["b@x.test"])).await;
+            let relayed = async |id| !world.events(id, EventKind::Relayed).await.is_empty();
+            world.until("an ordinary message is there", async || relayed(ordinary).await).await;
+            let mut demanding = mail(&["a@x.test"]);
+            demanding.envelope.require_tls = true;
+            let id = world.send(&demanding).await;
+            let failed = async || world.events(id, EventKind::Failed).await;
+            world.until("it is settled", async || relayed(id).await || !failed().await.is_empty()).await;
+            assert_eq!(peer.taken().len(), 1 + taken, "{zone} {page:?}");
+            assert!(failed().await.iter().all(|event| event.details["status"] == "5.7.10"), "{zone} {page:?}");
             world.restart().await;
         }
     });

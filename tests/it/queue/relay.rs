@@ -8,11 +8,12 @@ use postrider::foundations::settings::Span;
 use postrider::services::outbound::OutboundSettings;
 use postrider::services::queue::{Change, QueueSettings};
 use postrider::storage::database::{Database, Dialect};
-use postrider::storage::spool::{Destination, Selection};
+use postrider::storage::spool::{Claim, Destination, Selection};
 
 use tokio::sync::Semaphore;
 
 use super::peer::{HANG_UP, Peer};
+use super::spool::claim;
 use super::world::{SetUp, World, mail};
 
 use crate::accounts::engines::{self, on_every_engine};
@@ -21,6 +22,7 @@ on_every_engine!(
     groups_recipients_and_reuses_the_connection,
     tries_again_with_growing_waits,
     goes_to_the_next_host_only_when_the_first_does_not_talk,
+    goes_to_the_next_host_when_the_first_takes_nothing_now,
     hosts_that_do_not_greet_are_passed_over,
     gives_up_when_the_host_says_so,
     a_clock_put_ahead_gives_nothing_up_at_once,
@@ -160,6 +162,49 @@ async fn goes_to_the_next_host_only_when_the_first_does_not_talk(database: Datab
     world.restart().await;
 }
 
+/// RFC 5321 §5.1: all hosts are tried before the message waits.
+async fn goes_to_the_next_host_when_the_first_takes_nothing_now(database: Database) {
+    let world = World::new(database, SetUp::default());
+    world.zone.add("x.test MX 10 a.x.test\nx.test MX 20 b.x.test\na.x.test A 192.0.2.1\nb.x.test A 192.0.2.3").unwrap();
+    world.zone.add("sender.test A 192.0.2.2").unwrap();
+    let sender = world.network.host("192.0.2.2", Peer::new());
+    let (first, second) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.3", Peer::new()));
+    world.queue.start();
+    for (n, command) in ["MAIL", "RCPT", "DATA"].into_iter().enumerate() {
+        first.answers(command, "451 4.3.0 Not now", 1);
+        world.send(&mail(&["a@x.test"])).await;
+        world.until_empty().await;
+        assert_eq!((first.taken().len(), second.taken().len()), (0, n + 1), "{command}");
+        world.until_quiet().await;
+    }
+    // What only one of them refuses for good may still arrive by the other, and what neither takes waits for the first.
+    for (reply, wanted) in [("554 5.7.1 No relaying", "451 4.2.0 Grey"), ("452 4.3.1 Full", "452 4.3.1 Full")] {
+        first.answers("RCPT", "451 4.2.0 Grey", 1);
+        second.answers("RCPT", reply, 1);
+        let before = first.taken().len();
+        let id = world.send(&mail(&["a@x.test"])).await;
+        world.until_tried(id, 1).await;
+        let said = world.queue.show(id).await.unwrap().recipients[0].last_reply.clone();
+        assert_eq!(said.as_deref(), Some(wanted));
+        world.until_quiet().await;
+        world.clock.advance(Duration::from_secs(6 * 60));
+        world.until_empty().await;
+        assert_eq!((first.taken().len(), second.taken().len()), (before + 1, 3));
+        world.until_quiet().await;
+    }
+    // What is refused for good is not tried elsewhere, nor is a single recipient of several.
+    first.answers("RCPT TO:<b", "450 4.2.1 Busy", 1);
+    let id = world.send(&mail(&["a@x.test", "b@x.test"])).await;
+    world.until_tried(id, 1).await;
+    first.answers("RCPT TO:<c", "550 5.1.1 Nobody", 1);
+    world.send(&mail(&["c@x.test"])).await;
+    world.until("the sender is told", async || sender.taken().len() == 1).await;
+    assert_eq!(second.taken().len(), 3);
+    world.clock.advance(Duration::from_secs(6 * 60));
+    world.until_empty().await;
+    world.restart().await;
+}
+
 /// RFC 5321 §3.1: a host's replies before it has heard of a message are not about the message.
 async fn hosts_that_do_not_greet_are_passed_over(database: Database) {
     let world = World::new(database, SetUp::default());
@@ -285,8 +330,7 @@ async fn says_which_messages_may_arrive_twice(database: Database) {
     let world = World::new(database, SetUp::default());
     world.zone.add("x.test A 192.0.2.1").unwrap();
     let id = world.send(&mail(&["a@x.test"])).await;
-    let claim = postrider::storage::spool::Claim { owner: "mail.example.test", only: None, except: &[], limit: 9 };
-    let claimed = world.spool.claim(claim).await.unwrap();
+    let claimed = world.spool.claim(Claim { owner: "mail.example.test", limit: 9, ..claim(&[]) }).await.unwrap();
     world.spool.mark_sending("mail.example.test", &[claimed[0].recipients[0].key]).await.unwrap();
     let world = world.crash();
     let peer = world.network.host("192.0.2.1", Peer::new());

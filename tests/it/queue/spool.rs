@@ -48,7 +48,7 @@ pub(super) fn to(address: &str, destination: &str, world: &World) -> NewRecipien
 pub(super) const ONE: Settler<'static> = Settler::Claimant("one");
 
 pub(super) fn claim<'a>(except: &'a [Destination]) -> Claim<'a> {
-    Claim { owner: "one", only: None, except, limit: 100 }
+    Claim { owner: "one", only: None, except, limit: 100, in_hand: &[] }
 }
 
 async fn commits_claims_and_settles(database: Database) {

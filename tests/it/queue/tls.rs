@@ -11,7 +11,7 @@ use postrider::storage::database::Database;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use super::peer::Peer;
+use super::peer::{HANG_UP, Peer};
 use super::world::{SetUp, World, mail};
 
 /// One engine is enough: the database has no part in this.
@@ -45,7 +45,7 @@ pub(crate) fn trusting(certificate: CertificateDer<'static>) -> Roots {
     Roots::of(store)
 }
 
-const ZONE: &str = "x.test MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
+const ZONE: &str = "x.test SECURE MX 10 mx.x.test\nmx.x.test A 192.0.2.1\nsender.test FAIL";
 
 /// Waits until a message with one recipient was tried.
 async fn tried(world: &World, id: QueueId) {
@@ -88,6 +88,28 @@ fn plain_text_goes_where_the_handshake_fails_unless_tls_is_required() {
             let id = world.send(&mail(&["a@x.test"])).await;
             tried(&world, id).await;
             assert_eq!(peer.taken().len(), taken, "{level:?}");
+            let _ = world.queue.change(&Change::Delete(id)).await;
+            world.restart().await;
+        }
+    });
+}
+
+/// In TLS 1.3 a host that wants a certificate of ours says so after the handshake.
+#[test]
+fn plain_text_goes_where_tls_ends_at_once_unless_it_is_required() {
+    on_sqlite(|database| async move {
+        for (level, taken) in [(TlsLevel::May, 1), (TlsLevel::Encrypt, 0)] {
+            let outbound = OutboundSettings { tls: level, ..OutboundSettings::default() };
+            let world = World::new(database.clone(), SetUp { outbound, ..SetUp::default() });
+            world.zone.add(ZONE).unwrap();
+            let peer = world.network.host("192.0.2.1", Peer::new().tls(certificate("mx.x.test").1));
+            peer.answers("EHLO", "250-peer\r\n250 STARTTLS", 1);
+            peer.answers("EHLO", HANG_UP, 1);
+            world.queue.start();
+            let id = world.send(&mail(&["a@x.test"])).await;
+            tried(&world, id).await;
+            let over_tls: Vec<bool> = peer.taken().iter().map(|one| one.over_tls).collect();
+            assert_eq!(over_tls, vec![false; taken], "{level:?}");
             let _ = world.queue.change(&Change::Delete(id)).await;
             world.restart().await;
         }
@@ -183,7 +205,7 @@ fn what_one_message_demands_stops_no_other() {
             world.zone.add(ZONE).unwrap();
             world.zone.add("x.test MX 20 away.x.test\naway.x.test A 192.0.2.9").unwrap();
             let peer = world.network.host("192.0.2.1", peer);
-            world.zone.add("y.test MX 10 mx.x.test").unwrap();
+            world.zone.add("y.test SECURE MX 10 mx.x.test").unwrap();
             world.queue.start();
             for (domain, fate, status) in [("y.test", fate, status), ("x.test", EventKind::Deferred, "4.")] {
                 let mut demanding = mail(&[&format!("secret@{domain}")]);

@@ -4,19 +4,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use instant_acme::{Account, AccountBuilder, AccountCredentials, ExternalAccountKey, NewAccount};
 
-use super::http::Http;
+use super::http::{Http, RetryAfter};
 use super::{AcmeCertificate, Error};
 use crate::foundations::files;
 
-/// The account at a certificate's authority: the one stored in `state`, or a new one, which is then stored there.
+/// The account at a certificate's authority: the one stored in `state`, or a new one, which is then stored there. The pauses that the
+/// authority asks for are noted in `retry_after`.
 ///
 /// # Errors
 /// The authority gives no account, or the account cannot be stored.
-pub(super) async fn open(wanted: &AcmeCertificate, state: &Path) -> Result<Account, Error> {
+pub(super) async fn open(wanted: &AcmeCertificate, state: &Path, retry_after: &RetryAfter) -> Result<Account, Error> {
     let failed = |source| Error::Authority { authority: wanted.authority.clone(), did: "gave no account", source };
     let path = file(wanted, state);
     if let Some(credentials) = read(&path)? {
-        return builder(wanted).map_err(failed)?.from_credentials(credentials).await.map_err(failed);
+        return builder(wanted, retry_after).map_err(failed)?.from_credentials(credentials).await.map_err(failed);
     }
     if !wanted.terms_agreed {
         return Err(Error::Terms(wanted.authority.clone()));
@@ -25,7 +26,8 @@ pub(super) async fn open(wanted: &AcmeCertificate, state: &Path) -> Result<Accou
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
     let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let external = external_account(wanted)?;
-    let made = builder(wanted).map_err(failed)?.create(&new, wanted.authority.clone(), external.as_ref()).await;
+    let builder = builder(wanted, retry_after).map_err(failed)?;
+    let made = builder.create(&new, wanted.authority.clone(), external.as_ref()).await;
     let (account, credentials) = made.map_err(failed)?;
     let text = serde_json::to_vec(&credentials).map_err(|error| unreadable(&path, &error))?;
     files::write_durable(&path, &text, 0o600)?;
@@ -58,8 +60,9 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
     Error::Account { path: path.to_owned(), reason: error.to_string() }
 }
 
-fn builder(wanted: &AcmeCertificate) -> Result<AccountBuilder, instant_acme::Error> {
-    Ok(Account::builder_with_http(Box::new(Http::new(wanted.authority_root.as_deref())?)))
+fn builder(wanted: &AcmeCertificate, retry_after: &RetryAfter) -> Result<AccountBuilder, instant_acme::Error> {
+    let http = Http::new(wanted.authority_root.as_deref(), retry_after.clone())?;
+    Ok(Account::builder_with_http(Box::new(http)))
 }
 
 fn external_account(wanted: &AcmeCertificate) -> Result<Option<ExternalAccountKey>, Error> {

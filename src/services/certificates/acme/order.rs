@@ -8,6 +8,7 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::challenges::Given;
+use super::http::RetryAfter;
 use super::{AcmeCertificate, AcmeChallenge, Challenges, Error, Refused};
 use crate::foundations::address::Domain;
 
@@ -17,42 +18,123 @@ use crate::foundations::address::Domain;
 /// The authority refuses, or does not finish in time. If it does not accept some of the names, all of those are told.
 pub(super) async fn obtain(
     (wanted, names): (&AcmeCertificate, &[Domain]),
-    account: &Account,
+    (account, retry_after): (&Account, &RetryAfter),
     challenges: &Challenges,
     replaces: Option<CertificateIdentifier<'_>>,
     key: &KeyPair,
 ) -> Result<String, Error> {
     let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
-    let not_ours = |refused| Error::NotOurs { authority: wanted.authority.clone(), refused };
     let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
-    let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = match place(account, &identifiers, replaces).await {
+    let mut order = match prove((wanted, &names), (account, retry_after), challenges, replaces).await {
         Ok(order) => order,
-        Err(source) => {
-            let refused = rejected(&names, &source);
-            return Err(if refused.is_empty() { failed(UNACCEPTED)(source) } else { not_ours(refused) });
+        Err(Unproven::Explained(error)) => return Err(*error),
+        Err(Unproven::Unexplained(error)) => {
+            let refused = those_at_fault((wanted, &names), (account, retry_after), challenges).await;
+            return Err(match refused {
+                Some(refused) => Error::NotOurs { authority: wanted.authority.clone(), refused },
+                None => *error,
+            });
         }
     };
-    let (given, at_once) = answer(wanted, &mut order, challenges).await?;
-    let decided = if at_once.is_empty() { order.poll_ready(&PATIENT).await } else { Ok(OrderStatus::Invalid) };
-    if !matches!(decided, Ok(OrderStatus::Ready)) {
-        let refused = refused(at_once, &mut order).await.map_err(failed(UNDECIDED))?;
-        return Err(match decided {
-            Err(source) if refused.is_empty() => failed(UNDECIDED)(source),
-            _ if refused.is_empty() => not_ours(names.into_iter().map(Refused::without_reason).collect()),
-            _ => not_ours(refused),
-        });
-    }
-    drop(given);
-    let mut params = CertificateParams::new(names)?;
+    let mut params = CertificateParams::new(names.clone())?;
     params.distinguished_name = DistinguishedName::new();
     let csr = params.serialize_request(key)?;
-    order.finalize_csr(csr.der()).await.map_err(failed("did not accept the certificate request"))?;
+    order.finalize_csr(csr.der()).await.map_err(|source| match rejected(&names, &source) {
+        refused if refused.is_empty() => failed("did not accept the certificate request")(source),
+        refused => Error::NotOurs { authority: wanted.authority.clone(), refused },
+    })?;
     order.poll_certificate(&PATIENT).await.map_err(failed("issued no certificate"))
 }
 
 const UNACCEPTED: &str = "did not accept the order";
 const UNDECIDED: &str = "did not decide about the order";
+
+/// Why an order came to nothing.
+enum Unproven {
+    /// It is clear which names are to blame, or none is.
+    Explained(Box<Error>),
+    /// A name is to blame, and the authority does not say which.
+    Unexplained(Box<Error>),
+}
+
+impl From<Error> for Unproven {
+    fn from(error: Error) -> Self {
+        Self::Explained(Box::new(error))
+    }
+}
+
+/// Places an order and proves that its names are ours.
+async fn prove(
+    (wanted, names): (&AcmeCertificate, &[String]),
+    (account, retry_after): (&Account, &RetryAfter),
+    challenges: &Challenges,
+    replaces: Option<CertificateIdentifier<'_>>,
+) -> Result<Order, Unproven> {
+    let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
+    let not_ours = |refused| Error::NotOurs { authority: wanted.authority.clone(), refused };
+    let by = |did: &'static str, source: instant_acme::Error| match rejected(names, &source) {
+        refused if !refused.is_empty() => not_ours(refused).into(),
+        _ if is_about_some_name(&source) => Unproven::Unexplained(Box::new(failed(did)(source))),
+        _ => failed(did)(source).into(),
+    };
+    let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
+    let mut order = place(account, &identifiers, replaces).await.map_err(|source| by(UNACCEPTED, source))?;
+    let (given, at_once) = answer(wanted, &mut order, challenges).await?;
+    let status = order.state().status;
+    let decided = match status {
+        _ if !at_once.is_empty() => Ok(OrderStatus::Invalid),
+        // Everything has been proven for an earlier order.
+        OrderStatus::Ready => Ok(OrderStatus::Ready),
+        _ => order.poll_ready(&PATIENT).await,
+    };
+    if matches!(decided, Ok(OrderStatus::Ready)) {
+        drop(given);
+        return Ok(order);
+    }
+    let refused = refused(at_once, &mut order, retry_after).await.map_err(failed(UNDECIDED))?;
+    Err(match decided {
+        Err(source) if refused.is_empty() => by(UNDECIDED, source),
+        _ if refused.is_empty() => {
+            let all = names.iter().cloned().map(Refused::without_reason);
+            Unproven::Unexplained(Box::new(not_ours(all.collect())))
+        }
+        _ => not_ours(refused).into(),
+    })
+}
+
+/// The names because of which an order for all of them was refused, found by an order for each. These are not finalized, so that no
+/// certificate is issued; what they have proven counts for the next order. If there are very many names, some share an order, and are
+/// refused together. `None` if nothing is found, or the authority does not want to go on.
+async fn those_at_fault(
+    (wanted, names): (&AcmeCertificate, &[String]),
+    (account, retry_after): (&Account, &RetryAfter),
+    challenges: &Challenges,
+) -> Option<Vec<Refused>> {
+    let mut refused = Vec::new();
+    if names.len() < 2 {
+        return None;
+    }
+    for some in names.chunks(names.len().div_ceil(MOST_ORDERS)) {
+        match prove((wanted, some), (account, retry_after), challenges, None).await {
+            Ok(_) => {}
+            Err(Unproven::Unexplained(error)) => {
+                let reason = match *error {
+                    Error::Authority { source, .. } => source.to_string(),
+                    _ => NO_REASON.to_owned(),
+                };
+                refused.extend(some.iter().map(|name| Refused { name: name.clone(), reason: reason.clone() }));
+            }
+            Err(Unproven::Explained(error)) => match *error {
+                Error::NotOurs { refused: of_these, .. } => refused.extend(of_these),
+                error => {
+                    log::warn!(error:% = error; "The authority does not say which name it refuses, nor can this be found out now");
+                    return None;
+                }
+            },
+        }
+    }
+    (!refused.is_empty()).then_some(refused)
+}
 
 /// Places an order. Saying what it replaces is a courtesy that gives it priority (RFC 9773 §5). If the authority refuses that,
 /// as when an earlier order replaced the same certificate and its result was lost, the order is placed without it.
@@ -132,18 +214,32 @@ async fn answer(
     Ok((given, refused))
 }
 
+/// Whether an order may have been refused because of one of its names. Some authorities call a name that they do not take malformed.
+fn is_about_some_name(error: &instant_acme::Error) -> bool {
+    let instant_acme::Error::Api(problem) = error else { return false };
+    is_about_name(problem) || matches!(kind_of(problem), Some("malformed" | "unsupportedIdentifier"))
+}
+
+/// The last part of a problem's type.
+fn kind_of(problem: &Problem) -> Option<&str> {
+    problem.r#type.as_deref().and_then(|kind| kind.rsplit(':').next())
+}
+
 /// Whether a problem is that of one name, and not of the account or the authority (RFC 8555 §6.7).
 fn is_about_name(problem: &Problem) -> bool {
-    let kind = problem.r#type.as_deref().and_then(|kind| kind.rsplit(':').next());
     matches!(
-        kind,
+        kind_of(problem),
         Some("caa" | "connection" | "dns" | "incorrectResponse" | "rejectedIdentifier" | "tls" | "unauthorized")
     )
 }
 
 /// The names that the authority does not accept, beside those that are known. It rejects the order as soon as it has found one, and
 /// may still be checking others.
-async fn refused(mut known: Vec<Refused>, order: &mut Order) -> Result<Vec<Refused>, instant_acme::Error> {
+async fn refused(
+    mut known: Vec<Refused>,
+    order: &mut Order,
+    retry_after: &RetryAfter,
+) -> Result<Vec<Refused>, instant_acme::Error> {
     let mut looks = MOST_LOOKS;
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -155,7 +251,9 @@ async fn refused(mut known: Vec<Refused>, order: &mut Order) -> Result<Vec<Refus
         authorization.refresh().await?;
         while authorization.status == AuthorizationStatus::Pending && looks > 0 {
             looks -= 1;
-            tokio::time::sleep(LOOK_AGAIN).await;
+            // RFC 8555 §7.5.1: as late as the authority wants.
+            tokio::time::sleep(retry_after.of_latest().unwrap_or(LOOK_AGAIN).clamp(LOOK_AGAIN, LOOK_AGAIN_LATEST))
+                .await;
             authorization.refresh().await?;
         }
         if authorization.status != AuthorizationStatus::Valid {
@@ -175,7 +273,7 @@ impl Refused {
     }
 
     fn without_reason(name: String) -> Self {
-        Self { name, reason: "it gave no reason".to_owned() }
+        Self { name, reason: NO_REASON.to_owned() }
     }
 }
 
@@ -202,9 +300,13 @@ fn private_key(pem: &str) -> String {
     inside.flatten().collect::<Vec<_>>().join("\n")
 }
 
+const NO_REASON: &str = "it gave no reason";
+/// Most orders by which it is found out which names are refused: authorities count them (RFC 8555 §6.6).
+const MOST_ORDERS: usize = 30;
 /// How often authorizations are looked at that are not decided when the order is, and the pause before each.
 const MOST_LOOKS: u32 = 20;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_LATEST: Duration = Duration::from_secs(10);
 
 /// Authorities may take their time to check our answers; the worker limits the whole.
 const PATIENT: RetryPolicy =

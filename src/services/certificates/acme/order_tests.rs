@@ -2,7 +2,10 @@ use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use hyper::{Method, Request, Response};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, NewAccount};
 use parking_lot::Mutex;
@@ -143,7 +146,8 @@ async fn every_name_that_is_refused_is_told() {
         let certificate = AcmeCertificate::default();
         let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
         let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
-        let obtained = obtain((&certificate, &domains), &account, &challenges, None, &key).await;
+        let obtained =
+            obtain((&certificate, &domains), (&account, &RetryAfter::default()), &challenges, None, &key).await;
         match (obtained, wanted) {
             (Ok(chain), Ok(wanted)) => assert_eq!(chain, wanted),
             (Err(super::Error::NotOurs { refused, .. }), Err(wanted)) => {
@@ -153,6 +157,93 @@ async fn every_name_that_is_refused_is_told() {
             }
             (obtained, wanted) => panic!("{wanted:?}: {obtained:?}"),
         }
+    }
+}
+
+/// An authority that does not say which of an order's names it does not accept.
+struct Terse {
+    lost: &'static [&'static str],
+    /// How it refuses: at once with this type of problem, or by declaring the order invalid.
+    problem: Option<&'static str>,
+    /// The names of each order.
+    orders: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+impl HttpClient for Terse {
+    fn request(&self, request: Request<BodyWrapper<Bytes>>) -> Answer {
+        let (lost, problem, orders) = (self.lost, self.problem, Arc::clone(&self.orders));
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let octets = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let path = parts.uri.path();
+            let mut location = "/1".to_owned();
+            let (status, text): (u16, String) = match path {
+                "/directory" => (200, DIRECTORY.to_owned()),
+                "/account" => (201, r#"{"status":"valid"}"#.to_owned()),
+                "/order" if parts.method == Method::POST => {
+                    let names = names_in(&octets);
+                    let is_lost = names.iter().any(|name| lost.contains(&name.as_str()));
+                    location = "/bad".to_owned();
+                    orders.lock().push(names);
+                    match problem.filter(|_| is_lost) {
+                        Some(kind) => (403, format!(r#"{{"type":"urn:ietf:params:acme:error:{kind}","status":403}}"#)),
+                        None if is_lost => (201, order("pending")),
+                        None => (201, order("ready")),
+                    }
+                }
+                // Those that are ready are not looked at again.
+                "/bad" => (200, order("invalid")),
+                _ => (200, String::new()),
+            };
+            let response = Response::builder().status(status).header("replay-nonce", "n").header("location", location);
+            Ok(BytesResponse::from(response.body(BodyWrapper::from(text.into_bytes())).unwrap()))
+        })
+    }
+}
+
+fn order(status: &str) -> String {
+    format!(r#"{{"status":"{status}","authorizations":[],"finalize":"/finalize"}}"#)
+}
+
+/// The names that an order is for.
+fn names_in(signed: &[u8]) -> Vec<String> {
+    let signed: serde_json::Value = serde_json::from_slice(signed).unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(signed["payload"].as_str().unwrap()).unwrap();
+    let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let of = |identifier: &serde_json::Value| identifier["value"].as_str().unwrap().to_owned();
+    payload["identifiers"].as_array().unwrap().iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn names_that_an_authority_refuses_without_saying_which_are_found() {
+    let many: Vec<String> = (0..100).map(|n| format!("n{n}.test")).collect();
+    let three = ["a.test", "b.test", "c.test"].map(str::to_owned).to_vec();
+    for (names, lost, problem, wanted, orders) in [
+        (&three, &["b.test"][..], Some("rejectedIdentifier"), Some(vec!["b.test"]), 4),
+        (&three, &["a.test", "c.test"], Some("malformed"), Some(vec!["a.test", "c.test"]), 4),
+        (&three, &["b.test"], None, Some(vec!["b.test"]), 4),
+        // What is not about a name is not tried name by name.
+        (&three, &["b.test"], Some("rateLimited"), None, 1),
+        (&three, &["b.test"], Some("userActionRequired"), None, 1),
+        (&many, &["n5.test"], Some("unauthorized"), Some(vec!["n4.test", "n5.test", "n6.test", "n7.test"]), 26),
+    ] {
+        let made: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
+        let authority = Terse { lost, problem, orders: Arc::clone(&made) };
+        let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
+        let builder = Account::builder_with_http(Box::new(authority));
+        let (account, _) = builder.create(&new, "/directory".to_owned(), None).await.unwrap();
+        let certificate = AcmeCertificate::default();
+        let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
+        let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
+        let error = obtain((&certificate, &domains), (&account, &RetryAfter::default()), &challenges, None, &key)
+            .await
+            .unwrap_err();
+        let told: Option<Vec<&str>> = match &error {
+            super::Error::NotOurs { refused, .. } => Some(refused.iter().map(|one| one.name.as_str()).collect()),
+            _ => None,
+        };
+        assert_eq!(told, wanted, "{lost:?} {problem:?}: {error}");
+        assert_eq!(made.lock().len(), orders, "{lost:?} {problem:?}");
     }
 }
 

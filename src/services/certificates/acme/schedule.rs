@@ -28,11 +28,12 @@ impl Default for Plan {
 
 impl Plan {
     /// Notes a failure: the pause before the next attempt doubles each time, from five minutes to half a day, so that a mistake
-    /// that an administrator has to fix does not use up the authority's limits.
-    pub(super) fn failed(&mut self, now: Timestamp) {
-        let rest = SHORTEST_REST.saturating_mul(1 << self.failures.min(20)).min(LONGEST_REST);
+    /// that an administrator has to fix does not use up the authority's limits. It is longer if the authority wants that, but never
+    /// than half a day: a certificate must not expire because of one answer.
+    pub(super) fn failed(&mut self, now: Timestamp, retry_after: Option<Duration>) {
+        let rest = SHORTEST_REST.saturating_mul(1 << self.failures.min(20)).max(retry_after.unwrap_or_default());
         self.failures += 1;
-        self.rest_until = now + rest;
+        self.rest_until = now + rest.min(LONGEST_REST);
     }
 
     /// Corrects times that were set far in the future because the clock was ahead.
@@ -212,7 +213,7 @@ mod tests {
         let (mut plan, now) = (Plan::default(), Timestamp::from_unix_seconds(1_800_000_000));
         let rests: Vec<u64> = (0..9)
             .map(|_| {
-                plan.failed(now);
+                plan.failed(now, None);
                 plan.rest_until.since(now).as_secs() / 60
             })
             .collect();
@@ -220,9 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn rests_as_long_as_the_authority_wants_within_bounds() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        for (minutes, wanted) in [(0, 5), (4, 5), (60, 60), (100_000, 720)] {
+            let mut plan = Plan::default();
+            plan.failed(now, Some(Duration::from_mins(minutes)));
+            assert_eq!(plan.rest_until.since(now).as_secs() / 60, wanted, "{minutes}");
+            plan.failed(now, None);
+            assert_eq!(plan.rest_until.since(now).as_secs() / 60, 10, "it is asked for once");
+        }
+    }
+
+    #[test]
     fn a_clock_that_was_ahead_puts_nothing_off() {
         let (mut plan, now) = (Plan::default(), Timestamp::from_unix_seconds(1_800_000_000));
-        plan.failed(now + DAY * 365);
+        plan.failed(now + DAY * 365, None);
         plan.ask_at = now + DAY * 366;
         plan.follow(now);
         assert_eq!((plan.rest_until, plan.ask_at), (now + LONGEST_REST, now + ASK_EVERY));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
+use super::http::RetryAfter;
 use super::schedule::{ASK_EVERY, Issuer, Plan, due, rest};
 use super::{AcmeCertificate, Error, account, order};
 use crate::foundations::address::Domain;
@@ -178,7 +179,8 @@ impl Acme {
     /// Obtains one certificate now.
     async fn attempt(&self, wanted: &AcmeCertificate, file: &Path, state: &Path, plan: &mut Plan) -> Result<(), Error> {
         let old = self.certificates.newest(file);
-        let obtaining = self.obtain(wanted, file, state, old.as_ref(), *plan);
+        let retry_after = RetryAfter::default();
+        let obtaining = self.obtain(wanted, (file, state), old.as_ref(), *plan, &retry_after);
         let result = match tokio::time::timeout(LONGEST_ATTEMPT, obtaining).await {
             Ok(result) => result,
             Err(_) => Err(Error::Late(wanted.authority.clone())),
@@ -193,7 +195,7 @@ impl Acme {
                     // The authority's advice was about the certificate before.
                     *plan = Plan { failures: plan.failures, ..Plan::default() };
                 }
-                plan.failed(self.clock.now());
+                plan.failed(self.clock.now(), retry_after.of_refusals());
                 self.certificates.note_obtaining(file, Some(&error.to_string()));
                 self.record_failure(wanted, error, plan.rest_until);
             }
@@ -209,7 +211,7 @@ impl Acme {
         plan.window = None;
         let Some(id) = identifier(loaded) else { return };
         let asked = async {
-            let account = account::open(wanted, state).await.ok()?;
+            let account = account::open(wanted, state, &RetryAfter::default()).await.ok()?;
             account.renewal_info(&id).await.ok()
         };
         if let Ok(Some((info, again))) = tokio::time::timeout(LONGEST_QUESTION, asked).await {
@@ -225,21 +227,22 @@ impl Acme {
     async fn obtain(
         &self,
         wanted: &AcmeCertificate,
-        file: &Path,
-        state: &Path,
+        (file, state): (&Path, &Path),
         old: Option<&Loaded>,
         plan: Plan,
+        retry_after: &RetryAfter,
     ) -> Result<(), Error> {
         files::create_directory(state, 0o750)?;
-        let account: Account = account::open(wanted, state).await?;
+        let account = account::open(wanted, state, retry_after).await?;
+        let account = (&account, retry_after);
         let key = order::key(wanted, file)?;
         // An authority that says when to renew also understands what an order replaces.
         let replaced = old.filter(|old| plan.window.is_some() && !old.temporary);
-        let (chain, names, lacking) = match self.ask((wanted, &wanted.names), &account, &key, replaced, state).await {
+        let (chain, names, lacking) = match self.ask((wanted, &wanted.names), account, &key, replaced, state).await {
             Ok(chain) => (chain, wanted.names.clone(), None),
             Err(error) => {
                 let Some(rest) = self.rest(wanted, file, &error, &plan) else { return Err(error) };
-                (self.ask((wanted, &rest), &account, &key, replaced, state).await?, rest, Some(error))
+                (self.ask((wanted, &rest), account, &key, replaced, state).await?, rest, Some(error))
             }
         };
         // RFC 7468 §5.2: text before the first boundary is not part of it.
@@ -262,7 +265,7 @@ impl Acme {
     async fn ask(
         &self,
         (wanted, names): (&AcmeCertificate, &[Domain]),
-        account: &Account,
+        account: (&Account, &RetryAfter),
         key: &KeyPair,
         replaced: Option<&Loaded>,
         state: &Path,

@@ -72,6 +72,12 @@ impl Policies {
                 known = self.change(domain, settings, |known| known.found(policy));
             }
         }
+        if known.is_ahead_of(now) {
+            known = self.change(domain, settings, |known| known.follow(now));
+            if let Some(stored) = &known.policy {
+                store(parts, domain, stored, now).await;
+            }
+        }
         let valid = known.policy.filter(|stored| stored.holds(now));
         let kept = valid.as_ref().map(|stored| Arc::clone(&stored.policy));
         let Some(id) = id else { return kept };
@@ -115,6 +121,20 @@ impl Policies {
 }
 
 impl Known {
+    /// Whether the clock was ahead when this became known.
+    fn is_ahead_of(&self, now: Timestamp) -> bool {
+        let ends_late = self.policy.as_ref().is_some_and(|stored| stored.until > now + stored.policy.max_age);
+        ends_late || self.failed.as_ref().is_some_and(|(_, at)| *at > now)
+    }
+
+    /// Corrects times that were noted while the clock was ahead: otherwise a policy would hold, or not be asked for, for as long.
+    fn follow(&mut self, now: Timestamp) {
+        if let Some(stored) = &mut self.policy {
+            stored.until = stored.until.min(now + stored.policy.max_age);
+        }
+        self.failed = self.failed.take().filter(|(_, at)| *at <= now);
+    }
+
     /// The table has been looked at.
     fn found(&mut self, policy: Option<Stored>) {
         self.looked = true;
@@ -180,6 +200,21 @@ mod tests {
 
     fn id(known: &Known) -> Option<&str> {
         known.policy.as_ref().map(|stored| stored.id.as_str())
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_keeps_no_policy_and_stops_no_request() {
+        let (day, year) = (Duration::from_secs(86_400), Duration::from_secs(86_400 * 365));
+        let mut known =
+            Known { policy: Some(policy("1", NOW + year)), failed: Some(("2".to_owned(), NOW + year)), looked: true };
+        assert!(known.is_ahead_of(NOW));
+        known.follow(NOW);
+        assert!(!known.is_ahead_of(NOW) && known.failed.is_none());
+        assert_eq!(known.policy.as_ref().map(|stored| stored.until), Some(NOW + day));
+        known.failed = Some(("2".to_owned(), NOW));
+        assert!(!known.is_ahead_of(NOW));
+        known.follow(NOW + Duration::from_secs(1));
+        assert_eq!((id(&known), known.failed.is_some()), (Some("1"), true));
     }
 
     #[test]

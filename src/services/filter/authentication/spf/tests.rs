@@ -108,6 +108,9 @@ impl Resolver for Zone {
     fn srv<'a>(&'a self, name: &'a str) -> Lookup<'a, Srv> {
         self.ask(name, "SRV", |_| None)
     }
+    fn cname<'a>(&'a self, name: &'a str) -> Lookup<'a, String> {
+        self.ask(name, "CNAME", |_| None)
+    }
     fn caa<'a>(&'a self, name: &'a str) -> Lookup<'a, Caa> {
         self.ask(name, "CAA", |_| None)
     }
