@@ -263,6 +263,15 @@ fn what_is_no_name_of_a_field_is_no_mistake_in_a_test() {
     }
 }
 
+/// RFC 6609 §3.2: it was expanded.
+#[test]
+fn the_name_of_an_included_script_has_no_variables() {
+    for (name, is_allowed) in [("stops", true), ("st${o}ps", false), ("${1}", false), ("a${not one}", true)] {
+        let source = format!("require [\"include\", \"variables\"]; set \"o\" \"o\"; include :optional \"{name}\";");
+        assert_eq!(compile(source.as_bytes(), &SieveSettings::default()).is_ok(), is_allowed, "{name}");
+    }
+}
+
 /// RFC 7352 §3.3.
 #[test]
 fn without_time_nothing_is_a_duplicate() {

@@ -1,7 +1,7 @@
 //! `include` (RFC 6609): scripts in scripts, with variables they share.
 
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, literals};
-use crate::services::sieve::program::{Perform, Value};
+use crate::services::sieve::program::Perform;
 use crate::services::sieve::run::{Flow, Frame, Halt, Run};
 use crate::services::sieve::situation::{Included, Location};
 
@@ -16,7 +16,7 @@ struct Include {
     location: Location,
     once: bool,
     optional: bool,
-    name: Value,
+    name: String,
 }
 
 fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
@@ -30,19 +30,19 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let [name] = arguments.positional([("script name", Wanted::Text)])?;
     let location = if global.is_some() { Location::Global } else { Location::Personal };
     let at = name.at;
-    let name = arguments.value(&name);
-    match name.constant() {
-        Some(text) if !is_name(text) => {
-            arguments.wrong_at(
-                at,
-                format!("invalid script name '{}'", text.chars().take(80).collect::<String>().escape_debug()),
-            );
-        }
-        Some(text) if !optional => {
-            let text = text.to_owned();
-            arguments.checker.includes(location, &text);
-        }
-        _ => {}
+    let value = arguments.value(&name);
+    // RFC 6609 §3.2.
+    let Some(name) = value.constant().map(str::to_owned) else {
+        arguments.wrong_at(at, "the name of an included script cannot contain variables");
+        return None;
+    };
+    if !is_name(&name) {
+        arguments.wrong_at(
+            at,
+            format!("invalid script name '{}'", name.chars().take(80).collect::<String>().escape_debug()),
+        );
+    } else if !optional {
+        arguments.checker.includes(location, &name);
     }
     arguments.fine(Box::new(Include { location, once, optional, name }))
 }
@@ -63,11 +63,7 @@ pub(in crate::services::sieve) fn shown(location: Location, name: &str) -> Strin
 
 impl Perform for Include {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
-        let name = self.name.get(run)?.into_owned();
-        let shown = shown(self.location, &name);
-        if !is_name(&name) {
-            return Err(Halt::new(format!("cannot include the {shown}: this is not the name of a script")));
-        }
+        let shown = shown(self.location, &self.name);
         if self.once && run.included_names.contains(&shown) {
             return Ok(Flow::Next);
         }
@@ -86,7 +82,7 @@ impl Perform for Include {
                 run.settings.includes
             )));
         }
-        let script = match run.situation.world.included(self.location, &name) {
+        let script = match run.situation.world.included(self.location, &self.name) {
             Included::Script(script) => script,
             Included::Missing if self.optional => {
                 run.tell(format!("the {shown} does not exist, but is optional"));

@@ -83,6 +83,7 @@ export default {
   "{subject} takes the name of a variable only with require \"variables\";": "{subject} nimmt den Namen einer Variable nur mit require \"variables\";",
   "the hasflag test takes names of variables only with require \"variables\";": "'hasflag' nimmt Namen von Variablen nur mit require \"variables\";",
   "':personal' and ':global' exclude each other": "':personal' und ':global' schließen einander aus",
+  "the name of an included script cannot contain variables": "der Name eines eingefügten Skripts kann keine Variablen enthalten",
   "invalid script name '{name}'": "ungültiger Name eines Skripts '{name}'",
   "the global command shares variables and needs require \"variables\"; at the beginning": "'global' teilt Variablen und braucht am Anfang require \"variables\";",
   "':last' counts from the end and is only used with ':index'": "':last' zählt vom Ende und steht nur mit ':index'",

@@ -83,6 +83,7 @@ export default {
   "{subject} takes the name of a variable only with require \"variables\";": "{subject} admite el nombre de una variable solo con require \"variables\";",
   "the hasflag test takes names of variables only with require \"variables\";": "'hasflag' admite nombres de variables solo con require \"variables\";",
   "':personal' and ':global' exclude each other": "':personal' y ':global' se excluyen",
+  "the name of an included script cannot contain variables": "el nombre de un script incluido no puede contener variables",
   "invalid script name '{name}'": "nombre de script no válido '{name}'",
   "the global command shares variables and needs require \"variables\"; at the beginning": "'global' comparte variables y necesita al principio require \"variables\";",
   "':last' counts from the end and is only used with ':index'": "':last' cuenta desde el final y solo va con ':index'",

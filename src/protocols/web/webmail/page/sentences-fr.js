@@ -83,6 +83,7 @@ export default {
   "{subject} takes the name of a variable only with require \"variables\";": "{subject} ne prend le nom d’une variable qu’avec require \"variables\";",
   "the hasflag test takes names of variables only with require \"variables\";": "'hasflag' ne prend des noms de variables qu’avec require \"variables\";",
   "':personal' and ':global' exclude each other": "':personal' et ':global' s’excluent",
+  "the name of an included script cannot contain variables": "le nom d’un script inclus ne peut pas contenir de variables",
   "invalid script name '{name}'": "nom de script non valable '{name}'",
   "the global command shares variables and needs require \"variables\"; at the beginning": "'global' partage des variables et demande au début require \"variables\";",
   "':last' counts from the end and is only used with ':index'": "':last' compte depuis la fin et ne va qu’avec ':index'",
