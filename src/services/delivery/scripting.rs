@@ -88,6 +88,10 @@ impl Folders for User {
         self.special_folder(special)
     }
 
+    fn special_name(&self, special: SpecialUse) -> Option<FolderName> {
+        Self::special(self, special)
+    }
+
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {
         Self::annotation(self, folder, entry)
     }

@@ -131,7 +131,11 @@ impl Folders for OnDisk<'_> {
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
         // Those of a new user are made before one of them is looked for.
         let is_new = !self.home.join("subscriptions").exists();
-        special.folder(self.settings).filter(|folder| is_new || self.knows(folder))
+        self.special_name(special).filter(|folder| is_new || self.knows(folder))
+    }
+
+    fn special_name(&self, special: SpecialUse) -> Option<FolderName> {
+        special.folder(self.settings)
     }
 
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {
