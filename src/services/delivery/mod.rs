@@ -18,6 +18,7 @@
 //! runs them and returns what they have decided, and `perform` does that.
 
 mod authorship;
+mod client;
 mod fields;
 mod identity;
 mod letters;

@@ -6,12 +6,13 @@ use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
+use super::client::Client;
 use super::script_cache::{Own, Plan, Program, ScriptCache};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{HeaderSection, Message};
 use crate::services::sieve::{
-    Action, FileCopy, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
+    self, Action, FileCopy, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
 };
 use crate::storage::mailbox::{FolderName, SpecialUse};
 use crate::storage::scripts::{Error, Home, Memory};
@@ -37,6 +38,7 @@ pub(super) struct Facts {
     pub(super) account: Address,
     pub(super) own_addresses: Vec<Address>,
     pub(super) login: Option<String>,
+    pub(super) client: Option<Client>,
     pub(super) tag_separator: Option<char>,
     pub(super) now: Timestamp,
     pub(super) hostname: Domain,
@@ -245,6 +247,10 @@ impl Facts {
             account: &self.account,
             own_addresses: &self.own_addresses,
             login: self.login.as_deref(),
+            client: self
+                .client
+                .as_ref()
+                .map(|client| sieve::Client { address: client.address, name: client.name.as_deref() }),
             tag_separator: self.tag_separator,
             now: self.now.local(),
             hostname: &self.hostname,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::client::Client;
 use super::run_scripts::{Facts, Folders, ScriptWorld, existing_folder, folder_to_create, run_scripts};
 use super::script_cache::{Own, Plan, Program, ScriptCache};
 use super::settings::DeliverySettings;
@@ -86,14 +87,15 @@ impl Trial {
         let folders = OnDisk { home: home.path(), settings: &self.mailbox };
         let facts = Facts {
             own_addresses: vec![account.clone(), recipient.clone()],
-            message,
             reverse_path,
             recipient,
             account,
             login: None,
+            client: Client::noted(&message, &self.hostname),
             tag_separator: self.tag_separator,
             now: self.now,
             hostname: self.hostname,
+            message,
             junk: false,
         };
         let world = ScriptWorld::new(&facts, &folders, &home, &cache);

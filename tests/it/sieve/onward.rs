@@ -21,7 +21,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only messages from this address are mail of `elsewhere.test`.
 const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
-    elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\nneutral.test MX 10 mx.elsewhere.test";
+    elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\n\
+    7.100.51.198.in-addr.arpa PTR out.elsewhere.test\nout.elsewhere.test A 198.51.100.7\nneutral.test MX 10 mx.elsewhere.test";
 
 struct World {
     host: Host,
@@ -164,6 +165,21 @@ async fn mail_that_is_passed_on_in_a_circle_ends() {
     let got = world.peer.wait_for(1).await;
     assert!(got[0].from.is_empty() && got[0].content.contains("mail loop"), "{}", got[0].content);
     assert_eq!(world.peer.messages().len(), 1);
+    world.host.stop().await;
+}
+
+/// RFC 5183 §4.1.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_is_a_part_of_the_environment() {
+    let world = World::new("").await;
+    activate(
+        &world.host,
+        ANN,
+        "require \"environment\";\n\
+         if not allof(environment \"remote-ip\" \"198.51.100.7\", environment \"remote-host\" \"out.elsewhere.test\") { discard; }",
+    );
+    world.taken(EVE, &[ANN], &letter("client", "client")).await;
+    assert_eq!(world.inbox(ANN).await, 1);
     world.host.stop().await;
 }
 
