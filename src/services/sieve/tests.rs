@@ -266,6 +266,23 @@ fn what_is_no_name_of_a_field_is_no_mistake_in_a_test() {
     }
 }
 
+/// RFC 5260 §6: each name was counted by itself.
+#[test]
+fn index_counts_the_fields_of_all_names() {
+    for (test, holds) in [
+        ("header :index 2 [\"to\", \"message-id\"] \"<1@example.com>\"", true),
+        ("header :index 1 [\"to\", \"message-id\"] \"<1@example.com>\"", false),
+        ("header :index 1 [\"x-none\", \"message-id\"] \"<1@example.com>\"", true),
+        ("header :index 1 :last [\"message-id\", \"to\"] \"<1@example.com>\"", false),
+        ("header :index 3 :contains [\"message-id\", \"to\"] \"\"", false),
+        ("address :index 2 [\"to\", \"from\"] \"bob@example.com\"", true),
+        ("address :index 1 [\"to\", \"from\"] \"bob@example.com\"", false),
+    ] {
+        let wanted = if holds { "discard" } else { "implicit keep" };
+        assert_eq!(decided(&format!("require \"index\"; if {test} {{ discard; }}")), wanted, "{test}");
+    }
+}
+
 /// RFC 6609 §3.2: it was expanded.
 #[test]
 fn the_name_of_an_included_script_has_no_variables() {
