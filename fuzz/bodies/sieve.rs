@@ -4,7 +4,7 @@ use postrider::foundations::address::{Address, Domain, ReversePath};
 use postrider::foundations::mail::Message;
 use postrider::foundations::settings::ByteSize;
 use postrider::services::sieve::{
-    Action, Included, Location, Outcome, SieveSettings, Situation, Spam, World, compile, run as run_compiled,
+    Action, Client, Included, Location, Outcome, SieveSettings, Situation, Spam, World, compile, run as run_compiled,
 };
 
 /// A world in which every second folder exists and every script includes itself.
@@ -70,6 +70,7 @@ pub fn run_script(source: &[u8], message: &[u8]) {
         account: &recipient,
         own_addresses: &[],
         login: None,
+        client: Some(Client { address: std::net::IpAddr::from([192, 0, 2, 9]), name: None }),
         tag_separator: Some('+'),
         now: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default().fixed_offset(),
         hostname: &hostname,

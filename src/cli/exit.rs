@@ -29,6 +29,8 @@ pub enum Exit {
     Exists = 5,
     /// A backup is damaged: its contents differ from what was stored.
     Damaged = 6,
+    /// It did what it could, but something was left out; the output says what.
+    Incomplete = 7,
     /// It may work later: the database or the server does not answer (`EX_TEMPFAIL`).
     Temporary = 75,
     /// It did what it could, but may not remove some files from a backup destination (`EX_NOPERM`).
@@ -37,8 +39,8 @@ pub enum Exit {
 
 /// The same, for `--help`.
 pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the configuration or its database cannot be used, \
-    4 not found, 5 already exists, 6 a backup is damaged or differs, 75 try again later, \
-    77 no permission to remove files from a backup destination.";
+    4 not found, 5 already exists, 6 a backup is damaged or differs, 7 done, but something was left out, \
+    75 try again later, 77 no permission to remove files from a backup destination.";
 
 /// Why a command did not succeed although nothing it called has failed.
 #[derive(Debug, thiserror::Error)]

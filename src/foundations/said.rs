@@ -88,8 +88,6 @@ pub(crate) use said;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_sentence_carries_its_word_and_values() {
         let why = said!("it-is-empty", "it is empty");

@@ -71,7 +71,7 @@ pub(super) async fn root(path: &Path, layout: Layout, how: &ImportOptions, conte
         "postrider: the mail in {} was skipped, since no address can have such a name: import it with `--user`",
         counted(nobodys, "directory")
     );
-    Ok(Exit::Failed)
+    Ok(Exit::Incomplete)
 }
 
 /// Warns of users without an account here before any mail is imported: nobody sees their mail until there is one.

@@ -103,7 +103,7 @@ pub(super) struct ImportOptions {
     #[arg(long)]
     dry_run: bool,
     /// Largest message to import, such as 64M (units of 1024: K, M, G). Larger ones are skipped and reported, and the
-    /// command exits with 1.
+    /// command exits with 7.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     largest: ByteSize,
 }
@@ -160,7 +160,7 @@ impl UserMoved {
 
     /// Whether nothing was skipped that an administrator should look at.
     fn is_whole(&self) -> bool {
-        let is_whole = |folder: &FolderMoved| folder.too_large == 0 && folder.unreadable == 0;
+        let is_whole = |folder: &FolderMoved| folder.too_large == 0 && folder.unreadable == 0 && folder.withheld == 0;
         self.problem.is_none() && self.unnamed.is_empty() && self.all_links() == 0 && self.folders.iter().all(is_whole)
     }
 }
@@ -340,5 +340,5 @@ async fn report(users: &[UserMoved], dry_run: bool, context: &Context) -> Outcom
         counted(users.len(), "user")
     );
     context.output.done(&said, &users);
-    Ok(if users.iter().all(UserMoved::is_whole) { Exit::Done } else { Exit::Failed })
+    Ok(if users.iter().all(UserMoved::is_whole) { Exit::Done } else { Exit::Incomplete })
 }

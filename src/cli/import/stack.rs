@@ -89,7 +89,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Outcome {
     }
     let complete = users.iter().all(super::UserMoved::is_whole);
     context.output.done(&said, &ImportShown { compared: backup.compared, accounts, users });
-    Ok(if complete { Exit::Done } else { Exit::Failed })
+    Ok(if complete { Exit::Done } else { Exit::Incomplete })
 }
 
 /// The owner of a directory: `DOMAIN/USER` at the end of its path.

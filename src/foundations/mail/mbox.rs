@@ -9,7 +9,7 @@ pub use reader::{Messages, Wrapped};
 pub fn messages(octets: &[u8]) -> Vec<&[u8]> {
     let mut rest = octets.trim_ascii_start();
     // Reading from memory cannot fail.
-    let Ok(Some(mut reader)) = Messages::begin(rest, 0) else { return vec![octets] };
+    let Ok(Some(mut reader)) = Messages::begin(rest, rest.len()) else { return vec![octets] };
     let mut found = Vec::new();
     while let Ok(Some(message)) = reader.read() {
         let size = usize::try_from(message.size).unwrap_or(rest.len());

@@ -32,6 +32,7 @@ pub mod text;
 pub mod tnef;
 pub mod transfer;
 pub mod unseen;
+mod visits;
 mod with;
 
 pub use date::HeaderDate;
@@ -53,4 +54,5 @@ pub use subject::BaseSubject;
 pub use summary::{
     AddressField, FirstAddress, Heading, ListedFields, ListedNames, SearchFields, StoredSummary, Summary, message_ids,
 };
+pub use visits::Visits;
 pub use with::{Extras, With};

@@ -1,5 +1,7 @@
 //! Conversations over several folders.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::links::{Group, Links, Node};
@@ -36,7 +38,51 @@ pub type States = Vec<(FolderName, u64)>;
 pub struct Across {
     links: Links,
     messages: Vec<(Node, Message)>,
+    copies: Copies,
     states: States,
+}
+
+/// Where a message lies: the place of its folder, and its UID.
+type Spot = (u32, Uid);
+
+/// Messages that lie in more than one folder.
+#[derive(Debug, Default)]
+struct Copies {
+    /// Where the first message with each id lies, by the id's hash.
+    first: HashMap<u64, Spot>,
+    /// For the others, where the first one lies.
+    others: HashMap<Spot, Spot>,
+}
+
+impl Copies {
+    /// Notes a message with an id. Two messages of one folder that share an id are two.
+    fn note(&mut self, id: u64, spot: Spot) {
+        match self.first.entry(id) {
+            Entry::Vacant(free) => {
+                free.insert(spot);
+            }
+            Entry::Occupied(first) if first.get().0 != spot.0 => {
+                self.others.insert(spot, *first.get());
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+}
+
+/// The conversations over several folders.
+#[derive(Debug, Default)]
+pub struct Everywhere {
+    /// Their messages, every copy of one among them.
+    pub conversations: Conversations<Message>,
+    copies: HashMap<Spot, Spot>,
+}
+
+impl Everywhere {
+    /// What all copies of a message share, and no other message.
+    pub fn original(&self, message: &Message) -> (u32, Uid) {
+        let spot = (message.place, message.uid);
+        self.copies.get(&spot).copied().unwrap_or(spot)
+    }
 }
 
 impl Across {
@@ -55,7 +101,7 @@ fn key(account: &Address) -> Key {
 
 impl Memory {
     /// The conversations over these folders, if none of them has changed since they were put together.
-    pub async fn known_across(&self, account: &Address, states: &States) -> Option<Arc<Conversations<Message>>> {
+    pub async fn known_across(&self, account: &Address, states: &States) -> Option<Arc<Everywhere>> {
         let entry = self.entry_of(key(account));
         let folder = entry.lock().await;
         let (known, list) = folder.across.as_ref()?;
@@ -82,6 +128,11 @@ impl Memory {
         let messages: Vec<Message> = view.rows(&SequenceSet::all()).map(|(_, row)| Message::of(&row, place)).collect();
         let job = tokio::task::spawn_blocking(move || {
             let uids: Vec<Uid> = messages.iter().map(|message| message.uid).collect();
+            for uid in &uids {
+                if let Some(id) = folder.links.id_of(*uid) {
+                    across.copies.note(id, (place, *uid));
+                }
+            }
             let nodes = across.links.take_over(&mut folder.links, &uids);
             across.messages.extend(nodes.into_iter().zip(messages));
             across
@@ -98,13 +149,13 @@ impl Memory {
         across: Across,
         account: &Address,
         most: u32,
-    ) -> Result<Arc<Conversations<Message>>, mailbox::Error> {
-        let Across { mut links, messages, states } = across;
+    ) -> Result<Arc<Everywhere>, mailbox::Error> {
+        let Across { mut links, messages, copies, states } = across;
         let count = messages.len();
         let job = tokio::task::spawn_blocking(move || {
             let pairs: Vec<(Group, Message)> =
                 messages.into_iter().map(|(node, message)| (links.group(node), message)).collect();
-            Conversations::new(pairs)
+            Everywhere { conversations: Conversations::new(pairs), copies: copies.others }
         });
         let list = Arc::new(job.await.map_err(|_| mailbox::Error::Closing)?);
         let entry = self.entry_of(key(account));
@@ -118,6 +169,23 @@ impl Memory {
 mod tests {
     use super::*;
 
+    #[test]
+    fn copies_in_other_folders_are_the_same_message() {
+        let [one, two, three] = [1, 2, 3].map(|number| Uid::new(number).unwrap());
+        let mut copies = Copies::default();
+        // The same id twice in the first folder, and once in each of two others.
+        for (id, spot) in [(7, (0, one)), (7, (0, two)), (8, (0, three)), (7, (1, one)), (9, (1, two)), (7, (2, three))]
+        {
+            copies.note(id, spot);
+        }
+        let everywhere = Everywhere { copies: copies.others, ..Everywhere::default() };
+        let original = |place, uid| everywhere.original(&Message { date: 0, place, uid, size: 0 });
+        assert_eq!([original(1, one), original(2, three)], [(0, one); 2]);
+        for (place, uid) in [(0, one), (0, two), (0, three), (1, two), (5, one)] {
+            assert_eq!(original(place, uid), (place, uid));
+        }
+    }
+
     #[tokio::test]
     async fn a_folder_that_is_no_more_has_a_place_all_the_same() {
         let memory = Memory::default();
@@ -125,7 +193,7 @@ mod tests {
         let gone = FolderName::parse("Gone").unwrap();
         let mut across = Across::default();
         across.leave_out(gone.clone(), 7);
-        assert!(memory.across(across, &account, 100).await.unwrap().is_empty());
+        assert!(memory.across(across, &account, 100).await.unwrap().conversations.is_empty());
         assert!(memory.known_across(&account, &vec![(gone, 7)]).await.is_some());
         assert!(memory.known_across(&account, &Vec::new()).await.is_none());
     }

@@ -15,7 +15,7 @@ mod links;
 mod list;
 mod subject;
 
-pub use across::{Across, Message, States};
+pub use across::{Across, Everywhere, Message, States};
 pub use list::Conversations;
 
 use std::collections::{HashMap, HashSet};
@@ -69,7 +69,7 @@ struct Folder {
     /// The list, and the state of the folder it is of.
     list: Option<(u64, Arc<Conversations>)>,
     /// The list over several folders, in the entry that stands for all of them.
-    across: Option<(States, Arc<Conversations<Message>>)>,
+    across: Option<(States, Arc<Everywhere>)>,
 }
 
 /// The messages of a conversation.

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::foundations::address::{Address, ReversePath};
-use crate::foundations::mail::{Fields, HeaderSection, Message};
+use crate::foundations::mail::{Fields, HeaderSection, Message, Visits};
 use crate::services::routing::LocalRecipient;
 
 /// A message made ready to be stored for several recipients.
@@ -11,7 +11,7 @@ use crate::services::routing::LocalRecipient;
 pub(super) struct Ready {
     message: Message,
     return_path: String,
-    delivered_to: Vec<String>,
+    visits: Visits,
 }
 
 impl Ready {
@@ -20,26 +20,19 @@ impl Ready {
     pub(super) fn new(message: &Message, reverse_path: &ReversePath) -> Self {
         let [added, original] = message.pieces();
         let section = HeaderSection::of(original);
-        let mut delivered_to = Vec::new();
+        let mut visits = Visits::default();
         let mut stale = false;
         for field in Fields::new(added).chain(section.fields()) {
             stale |= field.is("Return-Path");
-            if field.is("Delivered-To") && delivered_to.len() < MOST_VISITS {
-                delivered_to.push(String::from_utf8_lossy(&field.value()).into_owned());
-            }
+            visits.note(&field);
         }
         let message = if stale { without_return_path(added, original) } else { message.clone() };
-        Self { message, return_path: format!("Return-Path: {reverse_path}\r\n"), delivered_to }
+        Self { message, return_path: format!("Return-Path: {reverse_path}\r\n"), visits }
     }
 
     /// How often the message has been in this mailbox before.
     pub(super) fn visits(&self, account: &Address) -> usize {
-        let key = account.key();
-        let is_here = |visited: &&String| match visited.parse::<Address>() {
-            Ok(address) => address.key() == key,
-            Err(_) => visited.eq_ignore_ascii_case(&key),
-        };
-        self.delivered_to.iter().filter(is_here).count()
+        self.visits.count(account)
     }
 
     /// The message as it goes into the recipient's mailbox.
@@ -53,9 +46,6 @@ impl Ready {
         self.message.with_prefix(lines.as_bytes())
     }
 }
-
-/// Most mailboxes on the way that are remembered. Beyond that, the limit of hops ends a loop.
-const MOST_VISITS: usize = 100;
 
 /// The message as it is passed on: without the field that only final delivery adds (RFC 5321 §4.4).
 pub(super) fn passed_on(message: &Message) -> Message {

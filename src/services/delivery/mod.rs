@@ -21,6 +21,7 @@
 //! runs them and returns what they have decided, and `perform` does that.
 
 mod authorship;
+mod client;
 mod fields;
 mod identity;
 mod invitations;

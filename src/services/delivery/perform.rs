@@ -14,7 +14,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{Envelope, Message, Recipient};
+use crate::foundations::mail::{Envelope, Message, Recipient, Visits};
 use crate::foundations::processor::Place;
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
@@ -95,12 +95,14 @@ impl Execution<'_> {
 
     /// Keeps a message that a script passes on to an address that leads to the user. It would come back and look like a mail loop.
     /// If the address leads to others, too, they get it, and the user has it from the script's other actions if these store it.
+    /// Those in whose mailboxes it has been are no others: they pass mail on to the same address.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
-        let mut copy = None;
+        let (mut copy, mut visits) = (None, None);
         for act in &mut decided.acts {
             let Action::Redirect { to, message } = &act.action else { continue };
-            let comes_back = routing.comes_back(account, to).await.map_err(Refusal::temporary)?;
+            let visits = visits.get_or_insert_with(|| Visits::of(self.item.message));
+            let comes_back = routing.comes_back_after(account, to, visits).await.map_err(Refusal::temporary)?;
             let action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
             match comes_back {
                 ComesBack::No => {}

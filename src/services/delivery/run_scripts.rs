@@ -6,12 +6,13 @@ use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
+use super::client::Client;
 use super::script_cache::{Own, Plan, Program, ScriptCache};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{HeaderSection, Message};
 use crate::services::sieve::{
-    Action, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
+    self, Action, FileCopy, Included, Location, Outcome, Remember, SieveSettings, Situation, Spam, Step, World, run,
 };
 use crate::storage::mailbox::{FolderName, SpecialUse};
 use crate::storage::scripts::{Error, Home, Memory};
@@ -22,6 +23,8 @@ pub(super) trait Folders: Sync {
     fn knows(&self, folder: &FolderName) -> bool;
     /// The name of the one with a special use, if there is one (RFC 8579 §3).
     fn special(&self, special: SpecialUse) -> Option<FolderName>;
+    /// The name that the settings have for it, whether there is such a folder or not.
+    fn special_name(&self, special: SpecialUse) -> Option<FolderName>;
     /// The value of an annotation of one of them, or of the account.
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String>;
 }
@@ -35,6 +38,7 @@ pub(super) struct Facts {
     pub(super) account: Address,
     pub(super) own_addresses: Vec<Address>,
     pub(super) login: Option<String>,
+    pub(super) client: Option<Client>,
     pub(super) tag_separator: Option<char>,
     pub(super) now: Timestamp,
     pub(super) hostname: Domain,
@@ -106,6 +110,7 @@ impl Act {
 pub(super) fn run_scripts(plan: &Plan, facts: Facts, world: &ScriptWorld<'_>, settings: &SieveSettings) -> Decided {
     let folders = world.folders;
     let mut decided = run_all(plan, facts, world, settings);
+    decided.acts.iter_mut().for_each(|act| create_with_special_use(folders, &mut act.action));
     let names = decided.acts.iter().filter_map(|act| match &act.action {
         Action::FileInto(file) => Some(&file.folder),
         Action::Vacation(vacation) => vacation.copy.as_ref().map(|copy| &copy.folder),
@@ -118,6 +123,32 @@ pub(super) fn run_scripts(plan: &Plan, facts: Facts, world: &ScriptWorld<'_>, se
     decided.folders = found.collect();
     decided.looked_for_duplicates = world.memory.get().is_some();
     decided
+}
+
+/// RFC 8579 §4: a folder that is created for a special use gets it. The settings say which folder has it, so that one is created.
+fn create_with_special_use(folders: &dyn Folders, action: &mut Action) {
+    let wanted = match action {
+        Action::FileInto(file) => Some((&mut file.folder, file.create, file.special_use.as_deref())),
+        Action::Vacation(vacation) => vacation.copy.as_mut().map(of_copy),
+        Action::Notify(notification) => notification.copy.as_mut().map(of_copy),
+        _ => None,
+    };
+    let Some((folder, true, Some(attribute))) = wanted else { return };
+    if existing_folder(folders, folder).is_some() {
+        return;
+    }
+    if let Some(special) = special_use(attribute).and_then(|special| folders.special_name(special)) {
+        *folder = special.to_string();
+    }
+}
+
+fn of_copy(copy: &mut FileCopy) -> (&mut String, bool, Option<&str>) {
+    (&mut copy.folder, copy.create, copy.special_use.as_deref())
+}
+
+/// The special use with this attribute, in any case.
+fn special_use(attribute: &str) -> Option<SpecialUse> {
+    SpecialUse::ALL.into_iter().find(|special| special.attribute().eq_ignore_ascii_case(attribute))
 }
 
 fn run_all(plan: &Plan, mut facts: Facts, world: &ScriptWorld<'_>, settings: &SieveSettings) -> Decided {
@@ -216,6 +247,10 @@ impl Facts {
             account: &self.account,
             own_addresses: &self.own_addresses,
             login: self.login.as_deref(),
+            client: self
+                .client
+                .as_ref()
+                .map(|client| sieve::Client { address: client.address, name: client.name.as_deref() }),
             tag_separator: self.tag_separator,
             now: self.now.local(),
             hostname: &self.hostname,
@@ -269,8 +304,7 @@ impl World for ScriptWorld<'_> {
     }
 
     fn special_use(&self, attribute: &str) -> Option<String> {
-        let found = SpecialUse::ALL.into_iter().find(|special| special.attribute().eq_ignore_ascii_case(attribute))?;
-        self.folders.special(found).map(|folder| folder.to_string())
+        self.folders.special(special_use(attribute)?).map(|folder| folder.to_string())
     }
 
     fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::client::Client;
 use super::perform::Execution;
 use super::run_scripts::{Decided, Facts, Folders, ScriptWorld, run_scripts};
 use super::script_cache::{Plan, ScriptCache};
@@ -88,6 +89,10 @@ impl Folders for User {
         self.special_folder(special)
     }
 
+    fn special_name(&self, special: SpecialUse) -> Option<FolderName> {
+        Self::special(self, special)
+    }
+
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {
         Self::annotation(self, folder, entry)
     }
@@ -152,6 +157,7 @@ impl Delivery {
     async fn facts(&self, scripting: &Scripting, item: &Item<'_>) -> Result<Facts, Refusal> {
         let account = &item.recipient.account;
         let own_addresses = own_addresses(&scripting.parts.routing, item).await.map_err(Refusal::temporary)?;
+        let hostname = (*scripting.hostname()).clone();
         Ok(Facts {
             message: item.message.clone(),
             reverse_path: item.mail.envelope.reverse_path.clone(),
@@ -161,7 +167,8 @@ impl Delivery {
             login: item.mail.origin.login.as_ref().map(|login| login.address.to_string()),
             tag_separator: scripting.parts.routing.tag_separator(),
             now: self.clock.now(),
-            hostname: (*scripting.hostname()).clone(),
+            client: Client::of(item.mail, item.message, &hostname),
+            hostname,
             junk: item.verdict.folder(account) == Folder::Junk,
         })
     }

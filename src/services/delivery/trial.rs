@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::client::Client;
 use super::run_scripts::{Facts, Folders, ScriptWorld, existing_folder, folder_to_create, run_scripts};
 use super::script_cache::{Own, Plan, Program, ScriptCache};
 use super::settings::DeliverySettings;
@@ -86,14 +87,15 @@ impl Trial {
         let folders = OnDisk { home: home.path(), settings: &self.mailbox };
         let facts = Facts {
             own_addresses: vec![account.clone(), recipient.clone()],
-            message,
             reverse_path,
             recipient,
             account,
             login: None,
+            client: Client::noted(&message, &self.hostname),
             tag_separator: self.tag_separator,
             now: self.now,
             hostname: self.hostname,
+            message,
             junk: false,
         };
         let world = ScriptWorld::new(&facts, &folders, &home, &cache);
@@ -131,7 +133,11 @@ impl Folders for OnDisk<'_> {
     fn special(&self, special: SpecialUse) -> Option<FolderName> {
         // Those of a new user are made before one of them is looked for.
         let is_new = !self.home.join("subscriptions").exists();
-        special.folder(self.settings).filter(|folder| is_new || self.knows(folder))
+        self.special_name(special).filter(|folder| is_new || self.knows(folder))
+    }
+
+    fn special_name(&self, special: SpecialUse) -> Option<FolderName> {
+        special.folder(self.settings)
     }
 
     fn annotation(&self, folder: Option<&FolderName>, entry: &str) -> Option<String> {

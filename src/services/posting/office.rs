@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{HeaderSection, Mail, Recipient};
+use crate::foundations::mail::{HeaderSection, Mail, Recipient, Visits};
 use crate::services::filter::{Filter, Verdict};
 use crate::services::handover::{Bound, Errand, ErrandKind, Posting, Postponed, Queueing};
-use crate::services::routing::Routing;
+use crate::services::routing::{LocalRecipient, Routing};
 
 /// The room.
 pub struct PostOffice {
@@ -66,8 +66,13 @@ impl PostOffice {
     async fn recipients(&self, mail: &Mail, errand: Errand<'_>) -> Result<Vec<(Recipient, Bound)>, Refusal> {
         let mut routes = self.routing.split(&mail.envelope).await.map_err(Refusal::temporary)?;
         if errand.kind == ErrandKind::Redirect {
-            // Who passes it on has it. Their copy would come back and be refused as a mail loop.
-            routes.local.retain(|local| local.account.key() != errand.account.key());
+            // Who passes it on has it, and the copy would be refused as a mail loop. So would those of others to whom the address
+            // leads and who have passed it on before.
+            let is_own = |local: &LocalRecipient| local.account.key() == errand.account.key();
+            if routes.local.iter().any(is_own) {
+                let visits = Visits::of(&mail.message);
+                routes.local.retain(|local| !is_own(local) && visits.count(&local.account) == 0);
+            }
         }
         let here = routes.local.iter().map(|local| (local.at_home(), Bound::Here));
         let elsewhere = routes.remote.iter().chain(&routes.forwards).map(|one| (one.clone(), Bound::Elsewhere));

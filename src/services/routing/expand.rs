@@ -8,6 +8,7 @@ use tokio::try_join;
 use super::{DisabledUsers, Error, RoutingSettings, Srs};
 use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::failure::{Kind, Refusal};
+use crate::foundations::mail::Visits;
 use crate::foundations::settings::Live;
 use crate::storage::directory::{Account, Directory, Source, listed};
 
@@ -180,6 +181,17 @@ impl Routing {
 
     /// Whether mail that an account passes on to an address comes back to it.
     pub async fn comes_back(&self, account: &Address, address: &Address) -> Result<ComesBack, Error> {
+        self.comes_back_after(account, address, &Visits::default()).await
+    }
+
+    /// The same for a message that has been in other mailboxes. Their owners, too, have it or have passed it on, so they are no
+    /// others.
+    pub async fn comes_back_after(
+        &self,
+        account: &Address,
+        address: &Address,
+        visits: &Visits,
+    ) -> Result<ComesBack, Error> {
         if self.is_own(account, address).await? {
             return Ok(ComesBack::Only);
         }
@@ -187,8 +199,12 @@ impl Routing {
             Resolution::Local { accounts, forwards, .. }
                 if accounts.iter().any(|reached| reached.account.address.key() == account.key()) =>
             {
-                let is_alone = accounts.len() == 1 && forwards.is_empty();
-                if is_alone { ComesBack::Only } else { ComesBack::AndToOthers }
+                let is_other = |reached: &Reached| {
+                    let other = &reached.account.address;
+                    other.key() != account.key() && visits.count(other) == 0
+                };
+                let has_others = !forwards.is_empty() || accounts.iter().any(is_other);
+                if has_others { ComesBack::AndToOthers } else { ComesBack::Only }
             }
             _ => ComesBack::No,
         })

@@ -34,4 +34,4 @@ pub use host_commands::{Answer, Host, HostArgument, HostCommand, Stage, Vocabula
 pub use outcome::{Action, Failure, FileCopy, FileInto, Notification, Outcome, Remember, Step, Vacation};
 pub use script::{Compiled, EXTENSIONS, Mistake, NOTIFY_METHODS, Script, compile, compile_with, run, run_with};
 pub use settings::SieveSettings;
-pub use situation::{Included, Location, Situation, Spam, World};
+pub use situation::{Client, Included, Location, Situation, Spam, World};

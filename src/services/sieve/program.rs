@@ -13,7 +13,7 @@ pub(super) struct Program {
     pub(super) commands: Vec<Command>,
     /// How many variables it has of its own.
     pub(super) variables: usize,
-    /// The scripts whose names it includes without variables, and whether each must be there.
+    /// The scripts that it includes and that must be there.
     pub(super) includes: Vec<(Location, String)>,
     /// Whether it may use `duplicate`.
     pub(super) duplicates: bool,

@@ -19,7 +19,7 @@ pub struct Script(Arc<Program>);
 const COMPILED: u64 = 8;
 
 impl Script {
-    /// The scripts that it includes by a fixed name and that must exist, in the order of the text.
+    /// The scripts that it includes and that must exist, in the order of the text.
     pub fn includes(&self) -> &[(Location, String)] {
         &self.0.includes
     }

@@ -1,5 +1,7 @@
 //! The facts that a script may ask about: passed in, never looked up.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, FixedOffset};
 
 use super::Script;
@@ -23,6 +25,8 @@ pub struct Situation<'a> {
     pub own_addresses: &'a [Address],
     /// Who logged in to send the message, if anybody did: the `auth` part of the envelope (RFC 5228 §5.4).
     pub login: Option<&'a str>,
+    /// The client that handed the message over to this server, where that is known.
+    pub client: Option<Client<'a>>,
     /// What separates name and detail in local parts, such as `+` (RFC 5233); `None` when nothing does.
     pub tag_separator: Option<char>,
     /// The time now with the offset of the local time zone.
@@ -37,6 +41,15 @@ pub struct Situation<'a> {
     pub junk: bool,
     /// What lies outside the message.
     pub world: &'a dyn World,
+}
+
+/// The client that a message came from (RFC 5183 §4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client<'a> {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its name, if it is known.
+    pub name: Option<&'a str>,
 }
 
 /// The verdict of the spam filter.

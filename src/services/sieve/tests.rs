@@ -70,6 +70,7 @@ fn run_from(reverse_path: &ReversePath, message: &Message, source: &str, setting
         account: &recipient,
         own_addresses: &[],
         login: None,
+        client: Some(Client { address: "192.0.2.9".parse().unwrap(), name: Some("mx.example.com") }),
         tag_separator: Some('+'),
         now: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap().fixed_offset(),
         hostname: &hostname,
@@ -172,6 +173,8 @@ fn scripts_decide() {
             "require [\"include\", \"variables\"]; global \"a\"; set \"a\" \"x\"; include \"shares\"; if string \"${a}\" \"xx\" { discard; }",
             "discard",
         ),
+        ("require \"environment\"; if environment \"remote-ip\" \"192.0.2.9\" { discard; }", "discard"),
+        ("require \"environment\"; if environment :matches \"remote-host\" \"*.example.com\" { discard; }", "discard"),
         ("require \"vacation\"; vacation \"gone\";", "vacation bob@example.com, implicit keep"),
         ("require \"enotify\"; notify \"mailto:eve@example.org\"; discard;", "notify eve@example.org, discard"),
         ("require \"vacation\"; vacation \"gone\"; discard;", "vacation bob@example.com, discard"),
@@ -260,6 +263,32 @@ fn what_is_no_name_of_a_field_is_no_mistake_in_a_test() {
         let source = format!("require [\"date\", \"duplicate\"]; if {test} {{ discard; }}");
         let warnings = compile(source.as_bytes(), &SieveSettings::default()).unwrap().warnings;
         assert_eq!((decided(&source).as_str(), warnings.len()), ("implicit keep", 1), "{test}");
+    }
+}
+
+/// RFC 5260 §6: each name was counted by itself.
+#[test]
+fn index_counts_the_fields_of_all_names() {
+    for (test, holds) in [
+        ("header :index 2 [\"to\", \"message-id\"] \"<1@example.com>\"", true),
+        ("header :index 1 [\"to\", \"message-id\"] \"<1@example.com>\"", false),
+        ("header :index 1 [\"x-none\", \"message-id\"] \"<1@example.com>\"", true),
+        ("header :index 1 :last [\"message-id\", \"to\"] \"<1@example.com>\"", false),
+        ("header :index 3 :contains [\"message-id\", \"to\"] \"\"", false),
+        ("address :index 2 [\"to\", \"from\"] \"bob@example.com\"", true),
+        ("address :index 1 [\"to\", \"from\"] \"bob@example.com\"", false),
+    ] {
+        let wanted = if holds { "discard" } else { "implicit keep" };
+        assert_eq!(decided(&format!("require \"index\"; if {test} {{ discard; }}")), wanted, "{test}");
+    }
+}
+
+/// RFC 6609 §3.2: it was expanded.
+#[test]
+fn the_name_of_an_included_script_has_no_variables() {
+    for (name, is_allowed) in [("stops", true), ("st${o}ps", false), ("${1}", false), ("a${not one}", true)] {
+        let source = format!("require [\"include\", \"variables\"]; set \"o\" \"o\"; include :optional \"{name}\";");
+        assert_eq!(compile(source.as_bytes(), &SieveSettings::default()).is_ok(), is_allowed, "{name}");
     }
 }
 

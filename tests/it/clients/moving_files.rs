@@ -48,7 +48,7 @@ async fn mail_comes_from_files() {
     let path = home.display().to_string();
     let arguments = ["import", "dovecot", &path, "--user", "carl@example.test"];
     let told = cli::output(&host.config(), &arguments, "").await;
-    assert_eq!(told.status.code(), Some(1), "something was passed over");
+    assert_eq!(told.status.code(), Some(7), "something was passed over");
     let moved: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(counts(&moved), (2, 0), "{moved}");
     assert_eq!(moved[0]["unnamed"], serde_json::json!([home.join(".&A-")]));
@@ -168,7 +168,7 @@ async fn folders_of_thunderbird_and_apple_mail_keep_their_names() {
     std::fs::create_dir(place.path().join("a.sbd")).unwrap();
     std::fs::write(&nameless, one(7)).unwrap();
     let (moved, code) = cli::run(&host.config(), &["import", "mbox", &path, "--user", USER], "").await;
-    assert_eq!((code, counts(&moved)), (1, (0, 6)), "{moved}");
+    assert_eq!((code, counts(&moved)), (7, (0, 6)), "{moved}");
     assert_eq!(moved[0]["links"], serde_json::json!([link]), "{moved}");
     assert_eq!(moved[0]["unnamed"], serde_json::json!([nameless]), "{moved}");
     let empty = tempfile::tempdir().unwrap();
@@ -250,7 +250,7 @@ async fn mail_of_nobody_here_is_told_of_first() {
     std::fs::create_dir_all(root.path().join("example.test/a@c")).unwrap();
     let told = cli::output(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(told.status.code() == Some(1) && said.contains("the mail in 1 directory was skipped"), "{said}");
+    assert!(told.status.code() == Some(7) && said.contains("the mail in 1 directory was skipped"), "{said}");
     host.stop().await;
 }
 
@@ -286,7 +286,7 @@ async fn links_to_what_others_own_are_passed_over() {
     }
     let path = place.path().display().to_string();
     let (moved, code) = cli::run(&host.config(), &["import", "dovecot", &path, "--user", USER], "").await;
-    assert_eq!((code, counts(&moved)), (1, (1, 0)), "{moved}");
+    assert_eq!((code, counts(&moved)), (7, (1, 0)), "{moved}");
     if is_root {
         assert_eq!(moved[0]["links"], serde_json::json!([place.path().join(".Other")]), "{moved}");
     }
@@ -349,7 +349,7 @@ async fn mail_that_cannot_be_read_keeps_nobody_elses_out() {
     std::fs::create_dir(domain.join("bob/dovecot-uidlist")).unwrap();
     std::fs::write(domain.join("carl/cur/1700000001.M2P2.h,Z:2,S"), "BZh91AY&SY").unwrap();
     let (moved, code) = cli::run(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
-    assert_eq!(code, 1, "{moved}");
+    assert_eq!(code, 7, "{moved}");
     let problems: Vec<bool> = moved.as_array().unwrap().iter().map(|user| user["problem"].is_string()).collect();
     assert_eq!(problems, [false, true, false], "{moved}");
     assert_eq!(moved[2]["folders"][0]["unreadable"], 1, "{moved}");
@@ -370,7 +370,7 @@ async fn mail_that_only_dovecot_reads_is_told_of() {
     }
     std::fs::write(domain.join("carl/cur/1700000000.M1P1.h:2,S"), "Subject: 1\n\nx\n").unwrap();
     let (moved, code) = cli::run(&host.config(), &["import", "dovecot", &root.path().display().to_string()], "").await;
-    assert_eq!((code, counts(&moved)), (1, (0, 0)), "{moved}");
+    assert_eq!((code, counts(&moved)), (7, (0, 0)), "{moved}");
     let says_how =
         |problem: &serde_json::Value| problem.as_str().is_some_and(|problem| problem.contains("doveadm backup"));
     let problems: Vec<bool> = moved.as_array().unwrap().iter().map(|user| says_how(&user["problem"])).collect();

@@ -209,6 +209,7 @@ pub(super) fn situation(world: &'static SuiteWorld) -> Situation<'static> {
         account: leak("recipient@example.com".parse().unwrap()),
         own_addresses: &[],
         login: None,
+        client: None,
         tag_separator: Some('+'),
         now: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap().fixed_offset(),
         hostname: leak("mail.example.com".parse().unwrap()),

@@ -117,6 +117,33 @@ async fn a_special_use_belongs_to_a_folder_that_exists() {
     host.stop().await;
 }
 
+/// It was created by the name in the script, and had no special use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_created_for_a_special_use_has_it() {
+    let host = Host::start().user(ANN).await;
+    activate(
+        &host,
+        ANN,
+        "require [\"fileinto\", \"mailbox\", \"special-use\"];\nfileinto :create :specialuse \"\\\\archive\" \"Old\";\n",
+    );
+    let mut imap = host.imap(ANN).await;
+    imap.ok("DELETE Archive").await;
+    taken(&host, "a", "created").await;
+    assert_eq!(
+        (subjects(&host, "Archive").await.unwrap(), subjects(&host, "Old").await),
+        (vec!["created".to_owned()], None)
+    );
+    // The folder that the script names comes first, if there is one.
+    imap.ok("DELETE Archive").await;
+    imap.ok("CREATE Old").await;
+    taken(&host, "b", "named").await;
+    assert_eq!(
+        (subjects(&host, "Archive").await, subjects(&host, "Old").await.unwrap()),
+        (None, vec!["named".to_owned()])
+    );
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_with_mistakes_loses_nothing_and_its_owner_is_told_once() {
     let host = Host::start().user(ANN).await;

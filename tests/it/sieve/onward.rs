@@ -17,11 +17,15 @@ const EVE: &str = "eve@elsewhere.test";
 const SALES: &str = "sales@example.test";
 /// One that leads to Ann and Bob.
 const TEAM: &str = "team@example.test";
+const CARL: &str = "carl@example.test";
+/// One that leads to all three.
+const ALL: &str = "all@example.test";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only messages from this address are mail of `elsewhere.test`.
 const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
-    elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\nneutral.test MX 10 mx.elsewhere.test";
+    elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\n\
+    7.100.51.198.in-addr.arpa PTR out.elsewhere.test\nout.elsewhere.test A 198.51.100.7\nneutral.test MX 10 mx.elsewhere.test";
 
 struct World {
     host: Host,
@@ -38,7 +42,8 @@ impl World {
              [[listener]]\nprotocol = \"imaps\"\nbind = [\"127.0.0.1:0\"]\n"
         );
         let host = Host::start().settings(&settings).user(ANN).user(BOB).alias(SALES, ANN);
-        let host = host.alias(TEAM, ANN).alias(TEAM, BOB).dns(ZONE).await;
+        let host = host.alias(TEAM, ANN).alias(TEAM, BOB).user(CARL);
+        let host = host.alias(ALL, ANN).alias(ALL, BOB).alias(ALL, CARL).dns(ZONE).await;
         let peer = Peer::start().await;
         host.detour().lead("192.0.2.25".parse().unwrap(), peer.address);
         Self { host, peer }
@@ -167,6 +172,21 @@ async fn mail_that_is_passed_on_in_a_circle_ends() {
     world.host.stop().await;
 }
 
+/// RFC 5183 §4.1.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_is_a_part_of_the_environment() {
+    let world = World::new("").await;
+    activate(
+        &world.host,
+        ANN,
+        "require \"environment\";\n\
+         if not allof(environment \"remote-ip\" \"198.51.100.7\", environment \"remote-host\" \"out.elsewhere.test\") { discard; }",
+    );
+    world.taken(EVE, &[ANN], &letter("client", "client")).await;
+    assert_eq!(world.inbox(ANN).await, 1);
+    world.host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_nobodys_keeps_the_message() {
     let world = World::new("").await;
@@ -206,6 +226,28 @@ async fn what_is_passed_on_to_an_alias_of_the_owner_and_others_reaches_each_once
         );
     }
     world.inbox_gets(BOB, 3).await;
+    assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
+    world.host.stop().await;
+}
+
+/// Each one's copy came back to the other, and the sender was told of a mail loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_several_pass_on_to_an_alias_of_theirs_reaches_each() {
+    let world = World::new("").await;
+    for (count, alias, redirects) in [(1, TEAM, 1), (2, ALL, 2)] {
+        let before = world.reasons("redirect").await.len();
+        for user in [ANN, BOB] {
+            activate(&world.host, user, &format!("redirect \"{alias}\";"));
+        }
+        let name = format!("to{count}");
+        world.taken(EVE, &[ANN], &letter(&name, &name)).await;
+        world.inbox_gets(BOB, count).await;
+        assert_eq!(world.inbox(ANN).await, count);
+        // Of two only the first has anybody to pass it on to.
+        assert_eq!(world.reasons("redirect").await.len() - before, redirects, "{alias}");
+    }
+    // From each of the two, who know nothing of each other's.
+    world.inbox_gets(CARL, 2).await;
     assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
     world.host.stop().await;
 }

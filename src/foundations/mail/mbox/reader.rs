@@ -1,8 +1,9 @@
 //! Reads an mbox one message at a time, however large it is.
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead, Cursor, Read as _};
 
-use super::{begins, is_mbox, is_separator};
+use super::{begins, first_line, is_mbox, is_separator};
+use crate::foundations::mail::HeaderSection;
 
 /// A message of an mbox with the line before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,15 @@ pub struct Messages<R> {
     undated: bool,
     /// Lines already read that belong to what comes next.
     ahead: Vec<u8>,
+    /// What stands behind them, where it has been read and given back.
+    again: Cursor<Vec<u8>>,
+    /// How much more may be given back, in octets.
+    patience: usize,
     ended: bool,
 }
+
+/// How many octets of a file may be read twice, for lengths in it that are wrong.
+const PATIENCE: usize = 256 << 20;
 
 impl<R: BufRead> Messages<R> {
     /// Keeps at most `most` octets of a message in memory. `None` if it is no mbox; an empty file is one.
@@ -43,7 +51,7 @@ impl<R: BufRead> Messages<R> {
             return Ok(None);
         }
         let undated = !is_separator(&ahead);
-        Ok(Some(Self { reader, most, undated, ahead, ended }))
+        Ok(Some(Self { reader, most, undated, ahead, again: Cursor::default(), patience: PATIENCE, ended }))
     }
 
     /// The next message.
@@ -51,6 +59,60 @@ impl<R: BufRead> Messages<R> {
     /// # Errors
     /// It cannot be read.
     pub fn read(&mut self) -> io::Result<Option<Wrapped>> {
+        let Some(mut message) = self.read_to_separator()? else { return Ok(None) };
+        if !self.ended
+            && let Some(missing) = message.missing(self.most).filter(|missing| *missing <= self.patience)
+        {
+            self.extend(&mut message, missing)?;
+        }
+        Ok(Some(message))
+    }
+
+    /// Adds what the message lacks according to its Content-Length, if a message begins or the file ends there. Otherwise the
+    /// length is wrong, as in a file that was edited, or is not this file's, and nothing is added.
+    fn extend(&mut self, message: &mut Wrapped, missing: usize) -> io::Result<()> {
+        let mut more = std::mem::take(&mut self.ahead);
+        let begun = more.len();
+        while more.len() < missing && self.line(&mut more)? > 0 {}
+        let mut next = more.split_off(missing.min(more.len()));
+        let mut is_right = false;
+        if more.len() == missing && (next.is_empty() || is_empty_line(&next)) {
+            if next.is_empty() {
+                self.line(&mut next)?;
+            }
+            let behind = if is_empty_line(&next) { next.len() } else { 0 };
+            if behind > 0 {
+                self.line(&mut next)?;
+            }
+            self.line(&mut next)?;
+            self.ended = next.len() == behind;
+            is_right = self.ended || begins(&next[behind..], true, self.undated);
+            if is_right {
+                self.ahead = next.split_off(behind);
+                more.append(&mut next);
+                message.add(&more, self.most);
+            }
+        }
+        if !is_right {
+            more.append(&mut next);
+            let mut rest = more.split_off(begun);
+            self.ahead = more;
+            self.again.read_to_end(&mut rest)?;
+            self.patience = self.patience.saturating_sub(rest.len());
+            self.again = Cursor::new(rest);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
+        match line(&mut self.again, out)? {
+            0 => line(&mut self.reader, out),
+            length => Ok(length),
+        }
+    }
+
+    /// The next message, up to the next line that looks as if another one began there.
+    fn read_to_separator(&mut self) -> io::Result<Option<Wrapped>> {
         if self.ended {
             return Ok(None);
         }
@@ -61,13 +123,13 @@ impl<R: BufRead> Messages<R> {
         let mut at_line = message.octets.ends_with(b"\n");
         let mut next = Vec::new();
         loop {
-            if next.is_empty() && line(&mut self.reader, &mut next)? == 0 {
+            if next.is_empty() && self.line(&mut next)? == 0 {
                 self.ended = true;
                 break;
             }
             if at_line && next.starts_with(b"From ") {
                 let first = next.len();
-                line(&mut self.reader, &mut next)?;
+                self.line(&mut next)?;
                 if begins(&next, behind_empty, self.undated) {
                     self.ahead = next;
                     break;
@@ -78,7 +140,7 @@ impl<R: BufRead> Messages<R> {
                 next = second;
                 continue;
             }
-            behind_empty = at_line && matches!(next.as_slice(), b"\n" | b"\r\n");
+            behind_empty = at_line && is_empty_line(&next);
             at_line = next.ends_with(b"\n");
             message.add(&next, self.most);
             next.clear();
@@ -93,6 +155,22 @@ impl Wrapped {
         let room = most.saturating_sub(self.octets.len()).min(line.len());
         self.octets.extend_from_slice(&line[..room]);
     }
+
+    /// How many octets are missing according to its Content-Length, which programs write that leave `From ` in a text as it is. It
+    /// counts if the whole message is in memory.
+    fn missing(&self, most: usize) -> Option<usize> {
+        let header = self.octets.get(first_line(&self.octets).len() + 1..)?;
+        let section = HeaderSection::of(header);
+        let value = section.first("Content-Length")?.value();
+        let length: usize = std::str::from_utf8(&value).ok()?.trim().parse().ok()?;
+        let end = (self.octets.len() - header.len() + section.body_start()).checked_add(length)?;
+        let missing = end.checked_sub(usize::try_from(self.size).ok()?)?;
+        (end <= most && missing > 0).then_some(missing)
+    }
+}
+
+fn is_empty_line(line: &[u8]) -> bool {
+    matches!(line, b"\n" | b"\r\n")
 }
 
 /// Adds a line with its end, or a piece of a very long one, and tells its length.
@@ -144,6 +222,44 @@ mod tests {
         }
         for other in ["Subject: no mbox\n\nx\n", "\n\n"] {
             assert!(Messages::begin(other.as_bytes(), 10).unwrap().is_none(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_its_length_says_where_that_can_be() {
+        for end in ["\n", "\r\n"] {
+            let lines = |text: &str| text.replace('\n', end);
+            let dated = "From a@b Mon Nov 23 04:00:00 2026\n";
+            // What a text has in it that looks as if a message began.
+            let body = lines(&format!("x\n\n{dated}Subject: pasted\n\n{dated}again\n\ny\n"));
+            let message = |length: usize| lines(&format!("{dated}Subject: 1\nContent-Length: {length}\n\n")) + &body;
+            let (right, long) = (message(body.len()), message(body.len() + end.len()));
+            let other = lines(&format!("{dated}Subject: 2\n\nz\n"));
+            for wanted in [
+                vec![format!("{right}{end}"), other.clone()],
+                vec![format!("{long}{end}"), other.clone()],
+                vec![right.clone(), other.clone()],
+                vec![format!("{right}{end}"), right.clone()],
+                vec![format!("{right}{end}")],
+            ] {
+                let found = found(&wanted.concat(), usize::MAX);
+                assert_eq!(found.into_iter().map(|(octets, _)| octets).collect::<Vec<_>>(), wanted);
+            }
+            // Lengths that lead nowhere do not count, and neither do those of messages that are too large to be kept.
+            let text = |length: usize| format!("{}{end}{other}", message(length));
+            for (length, most) in [
+                (0, usize::MAX),
+                (1, usize::MAX),
+                (body.len() - end.len(), usize::MAX),
+                (body.len() + 40, usize::MAX),
+                (1 << 20, usize::MAX),
+                (usize::MAX, usize::MAX),
+                (body.len(), 100),
+            ] {
+                let found = found(&text(length), most);
+                assert_eq!(found.len(), 4, "{length}");
+                assert_eq!(found.iter().map(|(_, size)| *size).sum::<u64>(), text(length).len() as u64, "{length}");
+            }
         }
     }
 

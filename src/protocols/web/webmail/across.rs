@@ -12,8 +12,8 @@ use super::door::Reader;
 use super::list::{Line, Order, Wanted, lines};
 use super::search::{Found, open};
 use crate::foundations::mail::Uid;
-use crate::services::conversations::{Across, Conversations, Message, States};
-use crate::storage::mailbox::{FolderName, Row};
+use crate::services::conversations::{Across, Everywhere, Message, States};
+use crate::storage::mailbox::{Flags, FolderName, Row};
 
 /// A part of the list of conversations over these folders, how long the list is, and the sum of the folders' states; `None` if there
 /// are more messages than it is wise to remember for that.
@@ -42,7 +42,8 @@ pub(super) async fn window(
     if messages > room.needs.settings.get().conversation_ids / SHARE {
         return Ok(None);
     }
-    let list = all(room, reader, &states).await?;
+    let everywhere = all(room, reader, &states).await?;
+    let list = &everywhere.conversations;
     let mut places: Vec<usize> = match found {
         None => (0..list.len()).collect(),
         Some(found) => found.into_iter().filter_map(|message| list.place(message)).collect(),
@@ -60,11 +61,11 @@ pub(super) async fn window(
     let page = places.into_iter().skip(window.start).take(window.len());
     let groups: Vec<&[Message]> = page.map(|place| list.at(place)).collect();
     let state = states.iter().fold(0_u64, |sum, (_, state)| sum.wrapping_add(*state));
-    Ok(Some((state, total, shown(reader, &states, &groups).await?)))
+    Ok(Some((state, total, shown(reader, &states, &everywhere, &groups).await?)))
 }
 
 /// All conversations of the folders.
-async fn all(room: &Room, reader: &Reader, states: &States) -> Answer<Arc<Conversations<Message>>> {
+async fn all(room: &Room, reader: &Reader, states: &States) -> Answer<Arc<Everywhere>> {
     let (account, most) = (&reader.account.address, room.needs.settings.get().conversation_ids);
     if let Some(list) = room.conversations.known_across(account, states).await {
         return Ok(list);
@@ -91,7 +92,7 @@ fn tail(group: &[Message]) -> &[Message] {
 }
 
 /// One line for each of these conversations. Folders are opened again for them, as an account may have more than may be open at a time.
-async fn shown(reader: &Reader, states: &States, groups: &[&[Message]]) -> Answer<Vec<Found>> {
+async fn shown(reader: &Reader, states: &States, everywhere: &Everywhere, groups: &[&[Message]]) -> Answer<Vec<Found>> {
     let places: BTreeSet<u32> = groups.iter().copied().flatten().map(|message| message.place).collect();
     let (mut rows, mut known) = (HashMap::new(), HashMap::new());
     for place in places {
@@ -103,12 +104,13 @@ async fn shown(reader: &Reader, states: &States, groups: &[&[Message]]) -> Answe
         let tails: Vec<Row> = groups.iter().flat_map(|group| tail(group)).filter_map(row).collect();
         known.extend(lines(&view, &tails).await?.into_iter().map(|line| ((place, line.uid), line)));
     }
-    Ok(groups.iter().filter_map(|group| together(states, group, &rows, &mut known)).collect())
+    Ok(groups.iter().filter_map(|group| together(states, everywhere, group, &rows, &mut known)).collect())
 }
 
 /// One line for a conversation: its last message, with details from the others.
 fn together(
     states: &States,
+    everywhere: &Everywhere,
     group: &[Message],
     rows: &HashMap<(u32, Uid), Row>,
     known: &mut HashMap<(u32, u32), Line>,
@@ -117,7 +119,15 @@ fn together(
     let (mut places, mut before): (Vec<u32>, Vec<Line>) = tail(group).iter().filter_map(line).unzip();
     let (place, mut line) = (places.pop()?, before.pop()?);
     let there: Vec<Row> = group.iter().filter_map(|message| rows.get(&(message.place, message.uid)).copied()).collect();
-    let unseen = sum_up(&mut line, &before, &there);
+    // Whoever has seen one copy has seen the message.
+    let mut seen: HashMap<(u32, Uid), bool> = HashMap::new();
+    for message in group {
+        if let Some(row) = rows.get(&(message.place, message.uid)) {
+            *seen.entry(everywhere.original(message)).or_default() |= row.flags.contains(Flags::SEEN);
+        }
+    }
+    let unseen = seen.values().filter(|seen| !**seen).count();
+    sum_up(&mut line, &before, &there, unseen);
     let mut uids: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for message in &group[group.len().saturating_sub(MOST_UIDS)..] {
         uids.entry(message.place).or_default().push(message.uid.get());
@@ -125,7 +135,6 @@ fn together(
     let folder = |place: u32| states.get(place as usize).map(|(folder, _)| folder.to_string());
     let here = uids.remove(&place).unwrap_or_default();
     let elsewhere = uids.into_iter().filter_map(|(place, uids)| Some(Elsewhere { folder: folder(place)?, uids }));
-    line.conversation =
-        Some(Conversation { messages: there.len(), unseen, uids: here, elsewhere: elsewhere.collect() });
+    line.conversation = Some(Conversation { messages: seen.len(), unseen, uids: here, elsewhere: elsewhere.collect() });
     Some(Found { folder: folder(place)?, line })
 }

@@ -104,15 +104,16 @@ fn together(view: &View, group: &[Uid], known: &mut BTreeMap<u32, Line>) -> Opti
     }
     let mut line = before.pop()?;
     let rows: Vec<Row> = group.iter().filter_map(|uid| view.row_of(*uid)).collect();
-    let unseen = sum_up(&mut line, &before, &rows);
+    let unseen = rows.iter().filter(|row| !row.flags.contains(Flags::SEEN)).count();
+    sum_up(&mut line, &before, &rows, unseen);
     let uids = group[group.len().saturating_sub(MOST_UIDS)..].iter().map(|uid| uid.get()).collect();
     line.conversation = Some(Conversation { messages: rows.len(), unseen, uids, elsewhere: Vec::new() });
     Some(line)
 }
 
-/// Adds to the line of a conversation's last message what is said of those before it, and of the rows of all; how many are unseen.
-pub(super) fn sum_up(line: &mut Line, before: &[Line], rows: &[Row]) -> usize {
-    let unseen = rows.iter().filter(|row| !row.flags.contains(Flags::SEEN)).count();
+/// Adds to the line of a conversation's last message what is said of those before it, and of the rows of all, and whether any message
+/// is unseen.
+pub(super) fn sum_up(line: &mut Line, before: &[Line], rows: &[Row], unseen: usize) {
     let mut seen = HashSet::new();
     let people = before.iter().flat_map(|line| &line.from).chain(&line.from);
     let from: Vec<Person> = people.filter(|person| seen.insert(person.address.to_ascii_lowercase())).cloned().collect();
@@ -121,11 +122,13 @@ pub(super) fn sum_up(line: &mut Line, before: &[Line], rows: &[Row]) -> usize {
     line.size = rows.iter().map(|row| row.size).sum();
     if unseen > 0 {
         line.flags.retain(|flag| *flag != "seen");
+    } else if !line.flags.contains(&"seen") {
+        // A copy of the last message has been seen.
+        line.flags.push("seen");
     }
     if !line.flags.contains(&"flagged") && rows.iter().any(|row| row.flags.contains(Flags::FLAGGED)) {
         line.flags.push("flagged");
     }
-    unseen
 }
 
 /// How often folders are looked into for one conversation.

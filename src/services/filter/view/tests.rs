@@ -347,7 +347,8 @@ fn hosts_are_those_that_browsers_ask_for() {
         assert!(view.links[0].url.len() <= 250 && view.links[0].url.contains('@') == url.contains('@'));
     }
     for text in ["[http://evil.test]", "x[http://evil.test]x", "(see [www.evil.test])", "http://evil.test/a[1]"] {
-        let view = View::new(format!("\r\n{text}\r\n").as_bytes(), &limits());
+        let message = format!("\r\n{text}\r\n");
+        let view = View::new(message.as_bytes(), &limits());
         assert_eq!(view.links[0].host.trim_start_matches("www."), "evil.test", "{text}");
     }
 }

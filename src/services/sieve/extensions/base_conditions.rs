@@ -194,11 +194,8 @@ fn read_header(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
 impl Judge for Header {
     fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
         let mut values = Vec::new();
-        for name in self.source.names() {
-            let name = name.get(run)?;
-            for field in self.source.fields(run, &name)? {
-                values.extend(self.source.values(&field, run)?);
-            }
+        for field in self.source.all_fields(run, |_| true)? {
+            values.extend(self.source.values(&field, run)?);
         }
         self.matcher.matches(run, &values)
     }
@@ -237,15 +234,9 @@ fn read_address(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Judge>> {
 impl Judge for AddressTest {
     fn judge(&self, run: &mut Run<'_, '_>) -> Result<bool, Halt> {
         let mut values = Vec::new();
-        for name in self.source.names() {
-            let name = name.get(run)?;
-            if !holds_addresses(&name) {
-                continue;
-            }
-            for field in self.source.fields(run, &name)? {
-                run.spend(field.body.len())?;
-                values.extend(self.part.of_field(&field.body, run.situation.tag_separator));
-            }
+        for field in self.source.all_fields(run, holds_addresses)? {
+            run.spend(field.body.len())?;
+            values.extend(self.part.of_field(&field.body, run.situation.tag_separator));
         }
         self.matcher.matches(run, &values)
     }

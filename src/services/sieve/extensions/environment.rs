@@ -34,6 +34,15 @@ impl Judge for Environment {
             "location" => "MS".to_owned(),
             "phase" => "during".to_owned(),
             "name" => "Postrider Sieve".to_owned(),
+            "remote-ip" => match situation.client {
+                Some(client) => client.address.to_string(),
+                None => return Ok(false),
+            },
+            "remote-host" => match situation.client {
+                // A client without a known name has an empty one.
+                Some(client) => client.name.unwrap_or_default().to_owned(),
+                None => return Ok(false),
+            },
             "version" => env!("CARGO_PKG_VERSION").to_owned(),
             // RFC 5183 §4: what is not known fails the test.
             _ => return Ok(false),

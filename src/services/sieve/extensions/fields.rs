@@ -34,8 +34,35 @@ impl Source {
         &self.names
     }
 
-    /// The fields of that name.
+    /// The fields of that name; the one that `index` says among them.
     pub(super) fn fields(&self, run: &mut Run<'_, '_>, name: &str) -> Result<Vec<HeaderField>, Halt> {
+        self.named(run, name).map(|found| self.pick(found))
+    }
+
+    /// The fields of all names that count, in the order of the names; the one that `index` says among them all (RFC 5260 §6).
+    pub(super) fn all_fields(
+        &self,
+        run: &mut Run<'_, '_>,
+        counts: impl Fn(&str) -> bool,
+    ) -> Result<Vec<HeaderField>, Halt> {
+        let mut found = Vec::new();
+        for name in &self.names {
+            let name = name.get(run)?;
+            if counts(&name) {
+                found.extend(self.named(run, &name)?);
+            }
+        }
+        Ok(self.pick(found))
+    }
+
+    fn pick(&self, found: Vec<HeaderField>) -> Vec<HeaderField> {
+        match &self.index {
+            Some(index) => index.pick(found),
+            None => found,
+        }
+    }
+
+    fn named(&self, run: &mut Run<'_, '_>, name: &str) -> Result<Vec<HeaderField>, Halt> {
         let mut found = Vec::new();
         match &self.mime {
             None => {
@@ -53,10 +80,7 @@ impl Source {
         }
         // Values are held until all are there.
         run.spend(found.iter().map(|field| HELD + field.body.len()).sum())?;
-        Ok(match &self.index {
-            Some(index) => index.pick(found),
-            None => found,
-        })
+        Ok(found)
     }
 
     /// What of a field is compared.

@@ -2,7 +2,7 @@
 
 use crate::foundations::said::said;
 use crate::services::sieve::check::{Arguments, CommandWord, Wanted, literals};
-use crate::services::sieve::program::{Perform, Value};
+use crate::services::sieve::program::Perform;
 use crate::services::sieve::run::{Flow, Frame, Halt, Run};
 use crate::services::sieve::situation::{Included, Location};
 
@@ -17,7 +17,7 @@ struct Include {
     location: Location,
     once: bool,
     optional: bool,
-    name: Value,
+    name: String,
 }
 
 fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
@@ -31,21 +31,19 @@ fn read(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Perform>> {
     let [name] = arguments.positional([("script name", Wanted::Text)])?;
     let location = if global.is_some() { Location::Global } else { Location::Personal };
     let at = name.at;
-    let name = arguments.value(&name);
-    match name.constant() {
-        Some(text) if !is_name(text) => {
-            let said = said!(
-                "sieve-script-name",
-                "invalid script name '{name}'",
-                name = text.chars().take(80).collect::<String>().escape_debug()
-            );
-            arguments.wrong_at(at, said);
-        }
-        Some(text) if !optional => {
-            let text = text.to_owned();
-            arguments.checker.includes(location, &text);
-        }
-        _ => {}
+    let value = arguments.value(&name);
+    // RFC 6609 §3.2.
+    let Some(name) = value.constant().map(str::to_owned) else {
+        let said = said!("sieve-include-variables", "the name of an included script cannot contain variables");
+        arguments.wrong_at(at, said);
+        return None;
+    };
+    if !is_name(&name) {
+        let shown = name.chars().take(80).collect::<String>();
+        let said = said!("sieve-script-name", "invalid script name '{name}'", name = shown.escape_debug());
+        arguments.wrong_at(at, said);
+    } else if !optional {
+        arguments.checker.includes(location, &name);
     }
     arguments.fine(Box::new(Include { location, once, optional, name }))
 }
@@ -66,11 +64,7 @@ pub(in crate::services::sieve) fn shown(location: Location, name: &str) -> Strin
 
 impl Perform for Include {
     fn perform(&self, run: &mut Run<'_, '_>) -> Result<Flow, Halt> {
-        let name = self.name.get(run)?.into_owned();
-        let shown = shown(self.location, &name);
-        if !is_name(&name) {
-            return Err(Halt::new(format!("cannot include the {shown}: this is not the name of a script")));
-        }
+        let shown = shown(self.location, &self.name);
         if self.once && run.included_names.contains(&shown) {
             return Ok(Flow::Next);
         }
@@ -89,7 +83,7 @@ impl Perform for Include {
                 run.settings.includes
             )));
         }
-        let script = match run.situation.world.included(self.location, &name) {
+        let script = match run.situation.world.included(self.location, &self.name) {
             Included::Script(script) => script,
             Included::Missing if self.optional => {
                 run.tell(format!("the {shown} does not exist, but is optional"));

@@ -95,7 +95,8 @@ struct Translated {
     in_ranges: u32,
 }
 
-/// Inside brackets POSIX gives a meaning to fewer characters than the `regex` crate does.
+/// Inside brackets POSIX gives a meaning to fewer characters than the `regex` crate does. Scripts from other servers have `{,3}`, which
+/// the C library of GNU reads as `{0,3}`.
 fn translate(text: &str) -> Translated {
     let mut translated = Translated { pattern: String::with_capacity(text.len() + 8), in_ranges: 0 };
     let mut characters = text.chars().peekable();
@@ -104,6 +105,7 @@ fn translate(text: &str) -> Translated {
         match character {
             '\\' => translated.pattern.extend(characters.next()),
             '[' => brackets(&mut characters, &mut translated),
+            '{' if characters.peek() == Some(&',') => translated.pattern.push('0'),
             _ => {}
         }
     }
@@ -153,6 +155,15 @@ fn brackets(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, translate
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repetition_may_have_no_least_number() {
+        let fits = |text: &str| {
+            let regular = compile("^(ab){,2}[{,]$", Comparator::Octet, &SieveSettings::default()).unwrap();
+            regular.captures(text, 1).is_some()
+        };
+        assert!(fits("{") && fits("ab,") && fits("abab{") && !fits("ababab{") && !fits("abab0"));
+    }
 
     #[test]
     fn what_would_take_too_much_to_compile_is_refused() {

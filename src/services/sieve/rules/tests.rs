@@ -237,7 +237,8 @@ fn wrong_rules_are_told_apart() {
     let words: Vec<_> = wrongs.iter().filter_map(|wrong| wrong.said.word.strip_prefix("rule-")).collect();
     let wanted = ["refused-and-kept", "no-value", "field-name", "address", "name", "no-action", "no-text", "days"];
     assert_eq!(words, wanted, "{wrongs:?}");
-    assert_eq!((wrongs[2].value.as_str(), wrongs[3].value.as_str()), ("a b", "nobody"));
+    let named = |at: usize| wrongs[at].said.values[0].1.text();
+    assert_eq!((named(2), named(3)), ("a b", "nobody"));
     for (condition, wrong) in [
         (text(Of::Subject, Comparison::Matches, &["a\\"]), true),
         (text(Of::Subject, Comparison::Matches, &["a\\\\"]), false),

@@ -196,6 +196,7 @@ export default {
   "sieve-require-late": "'require' muss vor allen anderen Befehlen stehen",
   "sieve-script-large": "das Skript hat {count} Bytes; höchstens {most}",
   "sieve-script-long": "das Skript ist zu lang; höchstens {most} Befehle und Tests",
+  "sieve-include-variables": "der Name eines eingefügten Skripts kann keine Variablen enthalten",
   "sieve-script-name": "ungültiger Name eines Skripts '{name}'",
   "sieve-semicolon-missing": "vor '{name}' wird ';' erwartet",
   "sieve-size-bare": "'size' braucht ':over' oder ':under' vor der Zahl",

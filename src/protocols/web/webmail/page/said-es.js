@@ -196,6 +196,7 @@ export default {
   "sieve-require-late": "'require' debe ir antes de todas las demás órdenes",
   "sieve-script-large": "el script tiene {count} octetos; como máximo {most}",
   "sieve-script-long": "el script es demasiado largo; como máximo {most} órdenes y pruebas",
+  "sieve-include-variables": "el nombre de un script incluido no puede contener variables",
   "sieve-script-name": "nombre de script no válido '{name}'",
   "sieve-semicolon-missing": "se espera ';' antes de '{name}'",
   "sieve-size-bare": "'size' necesita ':over' o ':under' antes del número",

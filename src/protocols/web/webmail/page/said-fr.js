@@ -196,6 +196,7 @@ export default {
   "sieve-require-late": "'require' doit précéder toutes les autres commandes",
   "sieve-script-large": "le script a {count} octets ; {most} au plus",
   "sieve-script-long": "le script est trop long ; {most} commandes et tests au plus",
+  "sieve-include-variables": "le nom d’un script inclus ne peut pas contenir de variables",
   "sieve-script-name": "nom de script non valable '{name}'",
   "sieve-semicolon-missing": "';' est attendu avant '{name}'",
   "sieve-size-bare": "'size' demande ':over' ou ':under' avant le nombre",
