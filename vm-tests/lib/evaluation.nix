@@ -156,9 +156,12 @@ let
   # What `nix flake init -t` gives somebody.
   template = evaluate {
     imports = [ ../../templates/default/configuration.nix ];
-    nixpkgs.hostPlatform = lib.mkForce pkgs.stdenv.hostPlatform.system;
     services.postrider.certificates.selfSigned = false;
   };
+  # What kind of machine it is, `nixos-generate-config` says with the least weight.
+  portable = lib.optional (
+    (import ../../templates/default/configuration.nix).nixpkgs or { } != { }
+  ) "template: decides for which kind of machine it is";
 
   # The installer's output, without the hardware.
   installed = evaluate {
@@ -187,6 +190,7 @@ in
           memory
           taken
           kept
+          portable
           (blameless "template" template)
           (blameless "installed" installed)
         ]
