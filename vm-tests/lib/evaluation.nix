@@ -163,6 +163,34 @@ let
     (import ../../templates/default/configuration.nix).nixpkgs or { } != { }
   ) "template: decides for which kind of machine it is";
 
+  # What the README says to write: a flake, and in its configuration.
+  readme =
+    let
+      blocks = map (text: lib.head (lib.splitString "```" text)) (
+        lib.tail (lib.splitString "```nix\n" (builtins.readFile ../../README.md))
+      );
+      written = name: text: import (builtins.toFile name text);
+    in
+    {
+      flake = written "flake.nix" (lib.elemAt blocks 0);
+      host = evaluate {
+        imports = [ (written "configuration.nix" "{ ${lib.elemAt blocks 1} }") ];
+        services.postrider.certificates.selfSigned = false;
+      };
+    };
+  # The same flake as that of the template, but for what a machine that has one already has elsewhere.
+  joined =
+    let
+      outputs = readme.flake.outputs {
+        nixpkgs.lib.nixosSystem = lib.id;
+        postrider.nixosModules.default = "the module";
+      };
+    in
+    lib.optional (
+      readme.flake.inputs != (import ../../templates/default/flake.nix).inputs
+      || !lib.elem "the module" outputs.nixosConfigurations.mail.modules
+    ) "readme: its flake is not that of the template";
+
   # The installer's output, without the hardware.
   installed = evaluate {
     imports = [ ../../hosts/iso/installed/configuration.nix ];
@@ -191,6 +219,8 @@ in
           taken
           kept
           portable
+          joined
+          (blameless "readme" readme.host)
           (blameless "template" template)
           (blameless "installed" installed)
         ]
