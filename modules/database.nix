@@ -160,6 +160,12 @@ in
           message = "services.postrider.database.urlFile is for a database elsewhere: set database.type to \"mysql\" or \"postgresql\" and createLocally = false.";
         }
         {
+          # Everybody on the machine reads the store, where the settings are.
+          assertion =
+            builtins.match "[a-z]+://[^/@]*:[^/@]+@.*" (cfg.settings.storage.database or "") == null;
+          message = "services.postrider.settings.storage.database contains a password, which everybody on the machine could read; put the URL into a file outside the store and set database.urlFile.";
+        }
+        {
           assertion =
             db.type != "mysql"
             || !db.createLocally
