@@ -103,20 +103,14 @@ let
       host.config.warnings ++ map (a: a.message) (lib.filter (a: !a.assertion) host.config.assertions)
     );
   # All messages and warnings of the modules, as written: each must have a case that causes it.
-  sentences = lib.concatMap (
-    file:
-    lib.concatMap
-      (
-        before:
-        map (text: lib.head (lib.splitString ";\n" text)) (
-          lib.tail (lib.splitString before (builtins.readFile (../../modules + "/${file}")))
-        )
-      )
-      [
-        " message ="
-        " warnings ="
-      ]
-  ) (lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ../../modules)));
+  found =
+    before: file:
+    map (text: lib.head (lib.splitString ";\n" text)) (
+      lib.tail (lib.splitString before (builtins.readFile (../../modules + "/${file}")))
+    );
+  sentences = lib.concatMap (file: found " message =" file ++ found " warnings =" file) (
+    lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ../../modules))
+  );
   untried =
     cases:
     let
