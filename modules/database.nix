@@ -78,6 +78,9 @@ let
   );
   owner = "postrider-owner";
 
+  # By the administrator, among the settings.
+  written = cfg.settings.storage.database or "";
+
   # Done by our own unit and not by `ensureUsers`, whose place in the order of units differs between releases.
   usersUnit = engine: serviceConfig: {
     description = "Postrider: database and its users";
@@ -158,6 +161,11 @@ in
         {
           assertion = db.urlFile == null || (db.type != "sqlite" && !db.createLocally);
           message = "services.postrider.database.urlFile is for a database elsewhere: set database.type to \"mysql\" or \"postgresql\" and createLocally = false.";
+        }
+        {
+          # Everybody on the machine reads the store, where the settings are.
+          assertion = builtins.match "[a-z]+://[^/@]*:[^/@]+@.*" written == null;
+          message = "services.postrider.settings.storage.database contains a password, which everybody on the machine could read; put the URL into a file outside the store and set database.urlFile.";
         }
         {
           assertion =

@@ -21,7 +21,7 @@ let
 in
 {
   options.services.postrider.monitoring = {
-    prometheus.enable = mkEnableOption "a scrape job and alert rules in `services.prometheus` on this machine";
+    prometheus.enable = mkEnableOption "Prometheus (`services.prometheus`) on this machine, with a scrape job and alert rules for this server. The firewall does not open its port";
     grafana.enable = mkEnableOption "a dashboard of the metrics in `services.grafana` on this machine; select the Prometheus data source in it. `services.grafana` itself must be enabled and have its `settings.security.secret_key`";
     backupAge = mkOption {
       type = types.strMatching "[1-9][0-9]*[hdw]";
@@ -90,6 +90,7 @@ in
         }
       ];
       services.prometheus = {
+        enable = lib.mkDefault true;
         ruleFiles = [ cfg.monitoring.alertRules ];
         scrapeConfigs = [
           {

@@ -14,6 +14,30 @@
       MC4CAQAwBQYDK2VwBCIEIGyV+wxU563f/OD9lM6gfxGKxpWxycjMtzYtkqfq41qe
       -----END PRIVATE KEY-----
     '';
+    environment.etc.mbsyncrc.text = ''
+      IMAPAccount server
+      Host localhost
+      User bob@example.test
+      Pass bob
+      TLSType IMAPS
+      CertificateFile /run/postrider-certificates/self-signed-cert.pem
+
+      IMAPStore far
+      Account server
+
+      MaildirStore near
+      Path /root/copy/
+      Inbox /root/copy/INBOX
+      SubFolders Verbatim
+
+      Channel all
+      Far :far:
+      Near :near:
+      Patterns *
+      Create Both
+      Expunge Both
+      SyncState *
+    '';
     services.postrider.domains."example.test".dkim.selectors.s1.keyFile = "/etc/secrets/dkim";
     services.postrider.appliance.patience = 6;
     services.postrider.listeners = {
@@ -66,6 +90,15 @@
       with subtest("curl collects over POP3"):
           out = server.succeed("curl -sk --user bob@example.test:bob pop3s://localhost/1")
           assert "Subject: from " in out, out
+
+      with subtest("mbsync brings bob's mail down, and up what he has written offline"):
+          copy = "mkdir -p /root/copy && mbsync -c /etc/mbsyncrc all"
+          server.succeed(copy)
+          for subject in ("from Python", "from swaks"):
+              server.succeed(f"grep -rqF 'Subject: {subject}' /root/copy/INBOX")
+          letter = "From: bob@example.test\\nSubject: written offline\\n\\nBody.\\n"
+          server.succeed(f"printf '{letter}' > /root/copy/INBOX/new/1.offline", copy)
+          wait_for_mail(server, "bob@example.test", "bob", "written offline")
 
       with subtest("a script of bob's files his mail"):
           script = 'require "fileinto"; if header :contains "subject" "filed" { fileinto "Filed"; }'

@@ -3,17 +3,7 @@
 { self }:
 { pkgs, ... }:
 let
-  # The harmless test file of EICAR, in two pieces so that no scanner stops at this source.
-  eicar = ''X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR'' + "-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
-  signature =
-    pkgs.runCommand "test.ndb"
-      {
-        text = eicar;
-        passAsFile = [ "text" ];
-      }
-      ''
-        echo "Test-File:0:*:$(od -An -v -t x1 "$textPath" | tr -d ' \n')" > $out
-      '';
+  virus = import ./lib/virus.nix { inherit pkgs; };
 in
 {
   name = "helpers-judge-spam";
@@ -40,7 +30,8 @@ in
       };
     };
     services.clamav.updater.enable = false;
-    systemd.tmpfiles.settings.test-signature."/var/lib/clamav/test.ndb"."L+".argument = "${signature}";
+    systemd.tmpfiles.settings.test-signature."/var/lib/clamav/test.ndb"."L+".argument =
+      "${virus.signature}";
     services.rspamd = {
       locals."options.inc".text = ''
         dns {
@@ -61,7 +52,7 @@ in
         }
       '';
     };
-    environment.etc.eicar.text = eicar;
+    environment.etc.eicar.text = virus.text;
     virtualisation.memorySize = 2048;
   };
 

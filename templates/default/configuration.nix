@@ -1,7 +1,6 @@
 {
   networking.hostName = "mail";
   networking.domain = "example.com";
-  nixpkgs.hostPlatform = "x86_64-linux";
 
   services.postrider = {
     enable = true;

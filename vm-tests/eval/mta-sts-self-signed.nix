@@ -7,5 +7,5 @@
       mtaSts = "enforce";
     };
   };
-  message = "promises a certificate that others trust";
+  message = "reverseProxy.mtaSts promises a certificate";
 }

@@ -5,5 +5,5 @@
     database.type = "postgresql";
     database.createLocally = false;
   };
-  message = "database.urlFile";
+  message = "needs the address of its database";
 }

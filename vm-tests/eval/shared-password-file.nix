@@ -4,5 +4,6 @@
     ann.hashedPasswordFile = "/run/secrets/ann";
     bob.hashedPasswordFile = "/run/secrets/ann";
   };
-  warning = "several users share the password file /run/secrets/ann";
+  warning = "several users share the password file";
+  naming = "/run/secrets/ann";
 }

@@ -7,5 +7,5 @@
       passwordFile = "/run/secrets/smarthost";
     };
   };
-  message = "set smarthost.host";
+  message = "username is set, but no host";
 }

@@ -45,9 +45,16 @@ let
       !(lib.any (lib.hasInfix wanted) messages)
     ) "${name}: wanted a message with `${wanted}`, got: ${lib.concatStringsSep " | " messages}";
 
-  # A case is refused by an assertion (its `message`, and in it what is at fault if `naming` says so), by the type of an
-  # option (`option`) or when it is used (`value`), or it is accepted with a `warning`, or as what it has to be (`holds`, a
-  # list of facts about the finished configuration).
+  # That one of the messages says what the case wants, and names what is at fault if the case has a `naming`.
+  says =
+    name: case: wanted: messages:
+    among name wanted messages
+    ++ lib.optionals (case ? naming) (
+      among name case.naming (lib.filter (lib.hasInfix wanted) messages)
+    );
+
+  # A case is refused by an assertion (its `message`), by the type of an option (`option`) or when it is used (`value`), or it
+  # is accepted with a `warning`, or as what it has to be (`holds`, a list of facts about the finished configuration).
   judge =
     name: case:
     if case ? value then
@@ -84,13 +91,10 @@ let
       )
       ++ map (message: "${name}: is refused: ${message}") (failedAssertions case.module)
     else if case ? warning then
-      among name case.warning (evaluate case.module).config.warnings
+      says name case case.warning (evaluate case.module).config.warnings
       ++ map (message: "${name}: is refused: ${message}") (failedAssertions case.module)
     else
-      among name case.message (failedAssertions case.module)
-      ++ lib.optionals (case ? naming) (
-        among name case.naming (lib.filter (lib.hasInfix case.message) (failedAssertions case.module))
-      );
+      says name case case.message (failedAssertions case.module);
 
   # Our examples must cause no complaints themselves.
   blameless =
@@ -98,20 +102,34 @@ let
     map (message: "${name}: ${message}") (
       host.config.warnings ++ map (a: a.message) (lib.filter (a: !a.assertion) host.config.assertions)
     );
-  # All messages of the modules, as written: each must have a case that causes it.
-  sentences = lib.concatMap (
-    file:
+  # All messages and warnings of the modules, as written: each must have a case that causes it.
+  found =
+    before: file:
     map (text: lib.head (lib.splitString ";\n" text)) (
-      lib.tail (lib.splitString " message =" (builtins.readFile (../../modules + "/${file}")))
-    )
-  ) (lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ../../modules)));
+      lib.tail (lib.splitString before (builtins.readFile (../../modules + "/${file}")))
+    );
+  sentences = lib.concatMap (file: found " message =" file ++ found " warnings =" file) (
+    lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ../../modules))
+  );
   untried =
     cases:
+    let
+      wanted = lib.mapAttrs (_: case: case.message or case.warning) (
+        lib.filterAttrs (_: case: case ? message || case ? warning) cases
+      );
+      meant = text: lib.filter (lib.hasInfix text) sentences;
+    in
     map (line: "no case brings this about: ${line}") (
-      lib.filter (
-        line:
-        !(lib.any (case: lib.hasInfix (case.message or "no sentence of ours") line) (lib.attrValues cases))
-      ) sentences
+      lib.filter (line: !(lib.any (text: lib.hasInfix text line) (lib.attrValues wanted))) sentences
+    )
+    # One that several sentences share would count for those that nothing brings about.
+    ++ lib.concatLists (
+      lib.mapAttrsToList (
+        name: text:
+        lib.optional (
+          lib.length (meant text) != 1
+        ) "${name}: `${text}` is in ${toString (lib.length (meant text))} sentences of the modules, not in one"
+      ) wanted
     );
 
   # Users who build their packages elsewhere may not allow a module to change them.
@@ -132,9 +150,40 @@ let
   # What `nix flake init -t` gives somebody.
   template = evaluate {
     imports = [ ../../templates/default/configuration.nix ];
-    nixpkgs.hostPlatform = lib.mkForce pkgs.stdenv.hostPlatform.system;
     services.postrider.certificates.selfSigned = false;
   };
+  # What kind of machine it is, `nixos-generate-config` says with the least weight.
+  portable = lib.optional (
+    (import ../../templates/default/configuration.nix).nixpkgs or { } != { }
+  ) "template: decides for which kind of machine it is";
+
+  # What the README says to write: a flake, and in its configuration.
+  readme =
+    let
+      blocks = map (text: lib.head (lib.splitString "```" text)) (
+        lib.tail (lib.splitString "```nix\n" (builtins.readFile ../../README.md))
+      );
+      written = name: text: import (builtins.toFile name text);
+    in
+    {
+      flake = written "flake.nix" (lib.elemAt blocks 0);
+      host = evaluate {
+        imports = [ (written "configuration.nix" "{ ${lib.elemAt blocks 1} }") ];
+        services.postrider.certificates.selfSigned = false;
+      };
+    };
+  # The same flake as that of the template, but for what a machine that has one already has elsewhere.
+  joined =
+    let
+      outputs = readme.flake.outputs {
+        nixpkgs.lib.nixosSystem = lib.id;
+        postrider.nixosModules.default = "the module";
+      };
+    in
+    lib.optional (
+      readme.flake.inputs != (import ../../templates/default/flake.nix).inputs
+      || !lib.elem "the module" outputs.nixosConfigurations.mail.modules
+    ) "readme: its flake is not that of the template";
 
   # The installer's output, without the hardware.
   installed = evaluate {
@@ -163,6 +212,9 @@ in
           memory
           taken
           kept
+          portable
+          joined
+          (blameless "readme" readme.host)
           (blameless "template" template)
           (blameless "installed" installed)
         ]
