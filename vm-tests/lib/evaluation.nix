@@ -126,9 +126,8 @@ let
     ++ lib.concatLists (
       lib.mapAttrsToList (
         name: text:
-        lib.optional (
-          lib.length (meant text) != 1
-        ) "${name}: `${text}` is in ${toString (lib.length (meant text))} sentences of the modules, not in one"
+        lib.optional (lib.length (meant text) != 1)
+          "${name}: `${text}` is in ${toString (lib.length (meant text))} sentences of the modules, not in one"
       ) wanted
     );
 
