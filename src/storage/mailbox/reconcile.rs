@@ -5,7 +5,7 @@ mod plan;
 
 use std::sync::Arc;
 
-use self::adoption::{Adoption, PATIENCE};
+use self::adoption::{Adoption, Given, PATIENCE};
 use self::plan::{Entry, Found, Listing, Plan};
 use super::commit::Touched;
 use super::folder::{Folder, State};
@@ -176,7 +176,11 @@ impl Folder {
         }
         for at in &plan.newcomers {
             let uid = state.take_uid(&self.name)?;
-            adoption.adopt(state, listing.entry(*at), uid)?;
+            // RFC 9051 §2.3.1.1: UIDNEXT changes only with new messages, however often a directory or a file that cannot
+            // be read is found among them.
+            if adoption.adopt(state, listing.entry(*at), uid)? == Given::No {
+                state.next_uid = uid;
+            }
         }
         let (mut snapshot, renamed) = (adoption.snapshot, adoption.renamed);
         // Messages with UIDs below the bound may have come and gone without a trace.
