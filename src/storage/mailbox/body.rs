@@ -226,8 +226,11 @@ impl Folder {
     fn summary_batch(self: &Arc<Self>, uids: &[Uid]) -> Result<Batch<Bytes>, Error> {
         let directories = self.directories()?;
         let uids = &uids[..uids.len().min(SUMMARIES)];
-        let cached =
-            self.summaries.read(directories.root(), self.stamp(), uids).map_err(self.failed("read the cache"))?;
+        let cached = self.summaries.read(directories.root(), self.stamp(), uids).unwrap_or_else(|error| {
+            // On a full disk there may be none, and people must be able to see what they could remove.
+            log::warn!(folder:% = self.name, error:% = error; "The cache of a folder cannot be read: its messages are read instead");
+            self.summaries.waiting(uids)
+        });
         let mut made = false;
         let mut batch = Vec::with_capacity(uids.len());
         for (uid, cached) in uids.iter().zip(cached) {

@@ -140,6 +140,27 @@ fn what_could_not_be_folded_in_is_tried_again() {
     });
 }
 
+/// Both are caches. On a full disk the second may be missing, and nobody could see what to remove.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_is_used_without_an_index_and_a_cache_that_cannot_be_read() {
+    let store = Store::new().await;
+    store.append("INBOX", "first\r\n").await;
+    let root = store.crash().await;
+    let path = root.path().join("example.test/ann");
+    for name in ["postrider.index", "postrider.cache"] {
+        let _ = std::fs::remove_file(path.join(name));
+        // Not even root can read or replace it.
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    let store = Store::open(root).await;
+    let view = store.view("INBOX").await;
+    assert_eq!(uids(&view), [1]);
+    let mut summaries = view.summaries(vec![uid(1)]);
+    assert_eq!(summaries.next().await.unwrap().1.unwrap(), "first\r");
+    assert_eq!(store.append("INBOX", "second\r\n").await, 2);
+    assert_eq!(store.user.usage().await.unwrap().messages, 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_too_large_for_memory_is_read_in_pieces_and_not_summarised() {
     let settings = MailboxSettings { summarized_size: ByteSize::mib(2), ..MailboxSettings::default() };
