@@ -163,8 +163,8 @@ impl Selected {
         self.told
     }
 
-    /// Called before a command ends. If the client does not know everything yet, such as an EXPUNGE that is held back, it is told up to
-    /// which modification sequence it does.
+    /// Called before a command ends, and after what is told between commands. If the client does not know everything yet, such as an
+    /// EXPUNGE that is held back, it is told up to which modification sequence it does.
     ///
     /// RFC 7162 §6: otherwise the client would take the highest one that a FETCH response had for the mailbox's own, and miss
     /// what it has not been told.

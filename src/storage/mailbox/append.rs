@@ -31,7 +31,9 @@ impl Folder {
         let date = options.internal_date.unwrap_or_else(|| self.environment.clock.now());
         let flags = options.flags;
         let keywords = self.learn(&directories, &options.keywords, NoRoom::LeaveOut)?;
-        directories.write_temporary(&unique, &message.pieces(), date).map_err(self.failed("write a message"))?;
+        let written = directories.write_temporary(&unique, &message.pieces(), date);
+        // That of the file, which is all that is left if the index is lost.
+        let date = written.map_err(self.failed("write a message"))?;
         let place = if flags.is_empty() && keywords.is_empty() { Place::New } else { Place::Cur };
         let size = message.len() as u64;
         let record = |uid| Record {

@@ -163,7 +163,7 @@ impl Folder {
         Ok(Body::new(Arc::clone(&self.environment), reader, record.virtual_size))
     }
 
-    /// A message's file and what is known about it.
+    /// A message's file and what is known about it. If the file has another size by now, it is another message.
     fn open_file(self: &Arc<Self>, uid: Uid) -> Result<(File, Record), Error> {
         let directories = self.directories()?;
         let gone = || Error::NoMessage(uid);
@@ -171,6 +171,11 @@ impl Folder {
             let snapshot = self.current();
             let (record, stored) = snapshot.by_uid(uid).ok_or_else(gone)?;
             match directories.open_message(record.place, &record.file_name(stored)) {
+                Ok(file) if file.metadata().is_ok_and(|metadata| metadata.len() != record.size) => {
+                    let mut state = self.lock();
+                    self.take_anew(&mut state, &directories, &[uid])?;
+                    return Err(gone());
+                }
                 Ok(file) => return Ok((file, *record)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !last => {
                     let mut state = self.lock();
@@ -221,8 +226,11 @@ impl Folder {
     fn summary_batch(self: &Arc<Self>, uids: &[Uid]) -> Result<Batch<Bytes>, Error> {
         let directories = self.directories()?;
         let uids = &uids[..uids.len().min(SUMMARIES)];
-        let cached =
-            self.summaries.read(directories.root(), self.stamp(), uids).map_err(self.failed("read the cache"))?;
+        let cached = self.summaries.read(directories.root(), self.stamp(), uids).unwrap_or_else(|error| {
+            // On a full disk there may be none, and people must be able to see what they could remove.
+            log::warn!(folder:% = self.name, error:% = error; "The cache of a folder cannot be read: its messages are read instead");
+            self.summaries.waiting(uids)
+        });
         let mut made = false;
         let mut batch = Vec::with_capacity(uids.len());
         for (uid, cached) in uids.iter().zip(cached) {
@@ -289,7 +297,7 @@ impl Batched {
                 break;
             }
         }
-        self.octets.reserve(usize::try_from(octets).unwrap_or(0));
+        self.octets.reserve(usize::try_from(octets).unwrap_or(0).saturating_add(1));
     }
 
     /// Reads a message; returns whether its file is there, complete.
@@ -303,12 +311,12 @@ impl Batched {
                 return read_onto(&file, size, &mut self.octets);
             }
             self.bare.clear();
-            read_onto(&file, size, &mut self.bare)?;
+            let ends = read_onto(&file, size, &mut self.bare)?;
             crlf_onto(&self.bare, &mut self.octets);
-            Ok(())
+            Ok(ends)
         });
-        // Another program may have written a name with a wrong size.
-        let whole = read.is_ok() && (self.octets.len() - self.start) as u64 == record.virtual_size;
+        // Another program may have written to it.
+        let whole = read.is_ok_and(|ends| ends) && (self.octets.len() - self.start) as u64 == record.virtual_size;
         if !whole {
             self.octets.truncate(self.start);
         }
@@ -347,10 +355,11 @@ impl Batched {
     }
 }
 
-/// Appends the first octets of a file; fewer only if it ends before.
-fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+/// Appends the first octets of a file; fewer only if it ends before. Returns whether it has exactly so many.
+fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<bool> {
     let end = out.len() + length;
-    out.reserve(length);
+    // One more than is wanted shows that there is more.
+    out.reserve(length + 1);
     while out.len() < end {
         match rustix::io::read(file, spare_capacity(out)) {
             Ok(0) => break,
@@ -358,8 +367,9 @@ fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
+    let ends = out.len() == end;
     out.truncate(end);
-    Ok(())
+    Ok(ends)
 }
 
 /// A batch being read.

@@ -93,7 +93,7 @@ impl Folder {
         let (uid_file, takeover) = identity(&directories, fresh_validity, fresh_id).map_err(failed)?;
         let seen = directories.mtimes().map_err(failed)?;
         let empty = Snapshot::empty(uid_file.validity, ModSeq::MIN, Arc::clone(&keywords));
-        let loaded = index::read(directories.root(), empty).map_err(failed)?;
+        let loaded = index::read(directories.root(), empty);
         let seed = seed_at(environment.clock.now(), loaded.as_ref());
         let (mut state, history, snapshot) = begin(loaded, uid_file, seen, seed, keywords);
         if takeover.is_some() {

@@ -68,15 +68,18 @@ impl Written {
     }
 }
 
-/// Reads a folder's index into an empty state; `None` when there is none with this UIDVALIDITY.
-pub(super) fn read(folder: BorrowedFd<'_>, empty: Snapshot) -> io::Result<Option<Loaded>> {
+/// Reads a folder's index into an empty state; `None` when there is none with this UIDVALIDITY, or it cannot be read.
+pub(super) fn read(folder: BorrowedFd<'_>, empty: Snapshot) -> Option<Loaded> {
     match small::read_within(folder, NAME, small::LISTING) {
-        Ok(content) => Ok(content.and_then(|content| parse(&content, empty))),
+        Ok(content) => content.and_then(|content| parse(&content, empty)),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             log::warn!(error:% = error; "An index is too large to be read: the folder's directories are listed whenever it is opened");
-            Ok(None)
+            None
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            log::warn!(error:% = error; "An index cannot be read: the folder's directories are listed instead");
+            None
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod plan;
 
 use std::sync::Arc;
 
-use self::adoption::{Adoption, PATIENCE};
+use self::adoption::{Adoption, Given, PATIENCE};
 use self::plan::{Entry, Found, Listing, Plan};
 use super::commit::Touched;
 use super::folder::{Folder, State};
@@ -176,7 +176,11 @@ impl Folder {
         }
         for at in &plan.newcomers {
             let uid = state.take_uid(&self.name)?;
-            adoption.adopt(state, listing.entry(*at), uid)?;
+            // RFC 9051 §2.3.1.1: UIDNEXT changes only with new messages, however often a directory or a file that cannot
+            // be read is found among them.
+            if adoption.adopt(state, listing.entry(*at), uid)? == Given::No {
+                state.next_uid = uid;
+            }
         }
         let (mut snapshot, renamed) = (adoption.snapshot, adoption.renamed);
         // Messages with UIDs below the bound may have come and gone without a trace.
@@ -242,6 +246,37 @@ impl Folder {
         if plan.changed.is_empty() && plan.newcomers.is_empty() {
             return Ok(());
         }
+        let difference = Difference { from: &old, listing: &listing, plan: &plan, known: Known::Live };
+        self.apply(state, directories, difference)
+    }
+
+    /// Makes new messages of those whose files have another size than when they were found. Programs such as `cp` and
+    /// `tar` write a file in its place, where it can be found before it is complete; and what a client knows of a
+    /// message never changes (RFC 9051 §2.3.1.1). The folder is locked.
+    pub fn take_anew(
+        self: &Arc<Self>,
+        state: &mut State,
+        directories: &Arc<Directories>,
+        uids: &[Uid],
+    ) -> Result<(), Error> {
+        let known = self.current();
+        let (mut listing, mut plan) = (Listing::default(), Plan::default());
+        for uid in uids {
+            let Some((record, stored)) = known.by_uid(*uid) else { continue };
+            let name = record.file_name(stored);
+            if matches!(directories.stat(record.place, &name), Ok(Some((size, _))) if size != record.size) {
+                plan.missing.push(*uid);
+                listing.add(record.place, &name);
+            }
+        }
+        if plan.missing.is_empty() {
+            return Ok(());
+        }
+        plan.missing.sort_unstable();
+        plan.newcomers = (0..listing.entries.len()).collect();
+        // They get higher UIDs than what is on its way to the disk.
+        self.settle_pending(state, directories)?;
+        let old = self.current();
         let difference = Difference { from: &old, listing: &listing, plan: &plan, known: Known::Live };
         self.apply(state, directories, difference)
     }

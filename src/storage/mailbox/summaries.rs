@@ -104,12 +104,14 @@ impl Summaries {
         if inner.waiting.is_empty() {
             return Ok(());
         }
+        // What cannot be written is computed again when it is needed: it must not gather in memory.
+        let waiting = std::mem::take(&mut inner.waiting);
         let file = open(folder, stamp)?;
         let end = rustix::fs::fstat(&file)?.st_size;
         let mut at = u64::try_from(end).unwrap_or(HEADER);
         let mut content = Vec::new();
         let mut added = Vec::new();
-        for (uid, summary) in std::mem::take(&mut inner.waiting) {
+        for (uid, summary) in waiting {
             write_record(&mut content, uid, &summary);
             added.push(Place { uid, length: summary.len() as u32, at: at + RECORD as u64 });
             at += (RECORD + summary.len()) as u64;
@@ -126,6 +128,12 @@ impl Summaries {
         }
         inner.end = at;
         Ok(())
+    }
+
+    /// Those summaries of some messages that are not written yet.
+    pub fn waiting(&self, uids: &[Uid]) -> Vec<Option<Bytes>> {
+        let inner = self.inner.lock();
+        uids.iter().map(|uid| inner.waiting.get(uid).cloned()).collect()
     }
 
     /// The summaries of some messages; `None` for those that must be computed.

@@ -4,7 +4,7 @@
 //! file added by another program is found without listing the directory. Events caused by our own changes are
 //! recognised because the state already agrees with them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Weak};
@@ -21,6 +21,7 @@ use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{FileName, Place};
 use super::reconcile::Known;
+use crate::foundations::mail::Uid;
 
 /// The process's inotify instance.
 pub(super) struct Watcher {
@@ -40,6 +41,8 @@ struct Inner {
 pub(super) struct Events {
     appeared: Vec<(Place, Vec<u8>)>,
     vanished: Vec<(Place, Vec<u8>)>,
+    /// Messages to whose files somebody has written.
+    written: BTreeSet<Uid>,
     /// Whether there was more than could be kept.
     overflow: bool,
     watches: Vec<WatchDescriptor>,
@@ -57,7 +60,8 @@ impl Watcher {
 
     /// Watches a folder's directories. Fails when the system's limit of watches is reached.
     fn add(&self, folder: &Arc<Folder>) -> io::Result<Vec<WatchDescriptor>> {
-        let mask = WatchMask::CREATE | WatchMask::MOVE | WatchMask::DELETE | WatchMask::ONLYDIR;
+        let mask =
+            WatchMask::CREATE | WatchMask::MOVE | WatchMask::DELETE | WatchMask::CLOSE_WRITE | WatchMask::ONLYDIR;
         let mut inner = self.inner.lock();
         let mut added = Vec::with_capacity(2);
         for place in [Place::New, Place::Cur] {
@@ -161,6 +165,14 @@ fn readiness(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 
 impl Events {
     fn add(&mut self, mask: EventMask, place: Place, name: &[u8]) {
+        if mask.contains(EventMask::CLOSE_WRITE) {
+            // Without a UID it has not been found yet, and will be found complete. If there are too many, whoever reads
+            // one of them will notice.
+            if self.written.len() < MOST_NAMES {
+                self.written.extend(FileName::parse(name, place).and_then(|name| name.uid));
+            }
+            return;
+        }
         let appeared = mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
         let list = if appeared { &mut self.appeared } else { &mut self.vanished };
         if list.len() < MOST_NAMES {
@@ -254,10 +266,11 @@ impl Folder {
                 watcher.wake.notify_one();
             }
         }
-        let (appeared, vanished, overflow) = {
+        let (appeared, vanished, written, overflow) = {
             let mut events = self.events.lock();
             let overflow = std::mem::take(&mut events.overflow);
-            (std::mem::take(&mut events.appeared), std::mem::take(&mut events.vanished), overflow)
+            let written: Vec<Uid> = std::mem::take(&mut events.written).into_iter().collect();
+            (std::mem::take(&mut events.appeared), std::mem::take(&mut events.vanished), written, overflow)
         };
         if self.current().gone {
             return;
@@ -271,6 +284,10 @@ impl Folder {
             if let Err(error) = self.reconcile(state, directories, Known::Live) {
                 log::warn!(error:% = error; "A folder changed by another program could not be read");
             }
+        }
+        if let Err(error) = self.take_anew(state, directories, &written) {
+            // Whoever reads one of them will notice.
+            log::warn!(error:% = error; "Messages that another program has written to could not be looked at");
         }
     }
 

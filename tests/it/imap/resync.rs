@@ -120,6 +120,24 @@ async fn a_mod_sequence_that_is_told_hides_no_expunge_that_is_held_back() {
     assert!(has(&lines, "* VANISHED (EARLIER) 3"), "{stored:?} {lines:?}");
 }
 
+/// The same between commands: NOTIFY with SELECTED-DELAYED holds expunges back, but not flags.
+#[tokio::test]
+async fn what_notify_tells_between_commands_hides_no_expunge_that_is_held_back() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    one.command("e NOTIFY SET (SELECTED-DELAYED (MessageNew MessageExpunge FlagChange))").await;
+    other.command("b STORE 3 +FLAGS (\\Deleted)").await;
+    other.command("c UID EXPUNGE 3").await;
+    other.command("d STORE 1 +FLAGS (\\Flagged)").await;
+    let mut told: Vec<String> = Vec::new();
+    while !(has(&told, "* 1 FETCH ") && told.last().is_some_and(|line| line.contains("[HIGHESTMODSEQ "))) {
+        told.push(one.line().await.expect("a notification"));
+    }
+    one.command("f UNSELECT").await;
+    let lines = back(&mut one, code(&told[told.len() - 1..], "HIGHESTMODSEQ")).await;
+    assert!(has(&lines, "* VANISHED (EARLIER) 3"), "{told:?} {lines:?}");
+}
+
 #[tokio::test]
 async fn a_client_that_knows_everything_is_told_no_mod_sequence() {
     let world = World::new(settings()).await;

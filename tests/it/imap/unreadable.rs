@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use postrider::foundations::settings::ByteSize;
+use postrider::storage::mailbox::MailboxSettings;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::world::{Client, World, settings};
@@ -101,4 +103,26 @@ fn the_others_are_searched_and_all_are_sorted() {
         assert_eq!(lines[0], "* THREAD (1)(2)(3)", "{lines:?}");
         assert!(lines.last().unwrap().starts_with("c OK "), "{lines:?}");
     });
+}
+
+/// `mailbox.summarized_size`: what is larger is never in memory as a whole.
+#[tokio::test]
+async fn the_source_of_a_message_that_is_too_large_to_be_summarised_is_fetched() {
+    let storage = MailboxSettings { summarized_size: ByteSize::mib(2), ..MailboxSettings::default() };
+    let world = World::with(settings(), storage).await;
+    let folder = world.maildir("ann");
+    for place in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(folder.join(place)).unwrap();
+    }
+    let text = "Subject: large\r\n\r\n".to_owned() + &"line\r\n".repeat(400_000);
+    std::fs::write(folder.join("cur/1700000001.M1P1.h:2,S"), text).unwrap();
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.command("s SELECT INBOX").await;
+    let lines = client.command("a FETCH 1 BODY.PEEK[]<0.16>").await;
+    assert_eq!(lines, ["* 1 FETCH (BODY[]<0> {16}", "Subject: large", ")", "a OK Fetched"]);
+    let lines = client.command("b FETCH 1 (RFC822.SIZE BINARY.SIZE[])").await;
+    assert_eq!(lines, ["* 1 FETCH (RFC822.SIZE 2400018 BINARY.SIZE[] 2400018)", "b OK Fetched"]);
+    let lines = client.command("c FETCH 1 ENVELOPE").await;
+    assert!(lines[0].starts_with("c NO ["), "{lines:?}");
 }

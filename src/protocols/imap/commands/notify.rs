@@ -124,6 +124,8 @@ pub async fn tell(talk: &mut Conversation, wakeup: Wakeup) -> std::io::Result<()
                 let delayed = account.attention.selected().is_some_and(|selected| selected.delayed);
                 let expunges = if delayed { Expunges::Hold } else { Expunges::Tell };
                 selected.tell_updates(account, expunges, &mut talk.link).await?;
+                // As at the end of a command: the client may leave the mailbox with the next one.
+                selected.tell_behind(account, &mut talk.link);
             }
             Ok(())
         }

@@ -131,8 +131,11 @@ impl Source {
             return sections.find(&part.0, piece);
         }
         // Only reached for the message itself: see `needs_sections` and the plan of FETCH.
-        let Content::Whole(bytes) = &self.content else { return None };
-        let size = bytes.len() as u64;
+        let size = self.size();
+        let bytes = match &self.content {
+            Content::Whole(bytes) => bytes,
+            Content::Large(_) => return (piece == Piece::Whole).then_some(0..size),
+        };
         match piece {
             Piece::Whole => Some(0..size),
             Piece::Header => Some(0..HeaderSection::of(bytes).body_start() as u64),

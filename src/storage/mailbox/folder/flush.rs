@@ -28,17 +28,19 @@ impl Folder {
             found => found?,
         };
         self.unwatch_if_unused(&directories);
-        self.flush_summaries(&directories).map_err(self.failed("write the cache"))?;
+        // The index does not depend on it.
+        let cached = self.flush_summaries(&directories).map_err(self.failed("write the cache"));
         let mut state = self.state.lock();
         self.tidy(&mut state, &directories);
         if self.current().gone || (state.delta.is_empty() && state.certain) {
-            return Ok(());
+            return cached;
         }
         // Early, so that the first expunge need not do it, but not for every folder that gets its first message.
         if state.next_uid > state.uid_file.bound.saturating_add(UID_BLOCK / 8) {
             self.raise_bound(&mut state, &directories)?;
         }
-        self.write_index(&mut state, &directories)
+        self.write_index(&mut state, &directories)?;
+        cached
     }
 
     fn flush_summaries(&self, directories: &Directories) -> std::io::Result<()> {

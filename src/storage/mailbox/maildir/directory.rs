@@ -155,8 +155,9 @@ impl Directories {
         Ok(Mtimes { new: mtime(self.new.as_fd())?, cur: mtime(self.cur.as_fd())? })
     }
 
-    /// Writes a message into `tmp/`, with its date, and syncs it. On failure nothing is left behind.
-    pub fn write_temporary(&self, unique: &str, pieces: &[&[u8]], date: Timestamp) -> io::Result<()> {
+    /// Writes a message into `tmp/`, with its date, and syncs it. Returns the date that the file has: if the file system
+    /// cannot store the given one (ext4 begins in 1901), the nearest. On failure nothing is left behind.
+    pub fn write_temporary(&self, unique: &str, pieces: &[&[u8]], date: Timestamp) -> io::Result<Timestamp> {
         self.tenure.check()?;
         let path = format!("tmp/{unique}");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -171,11 +172,12 @@ impl Directories {
             .and_then(|owner| owner.give(&file))
             .and_then(|()| small::write_all(file.as_fd(), pieces))
             .and_then(|()| Ok(rustix::fs::futimens(&file, &timestamps(date))?))
-            .and_then(|()| Ok(rustix::fs::fdatasync(&file)?));
+            .and_then(|()| Ok(rustix::fs::fdatasync(&file)?))
+            .and_then(|()| Ok(rustix::fs::fstat(&file)?));
         if written.is_err() {
             self.remove_temporary(unique);
         }
-        written
+        Ok(Timestamp::from_unix_seconds(written?.st_mtime))
     }
 
     /// Removes a file from `tmp/`, if possible.

@@ -24,6 +24,13 @@ pub struct Adoption<'a> {
     pub patience: u32,
 }
 
+/// Whether a UID may now be in the name of a file, so that nothing else can have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    Yes,
+    No,
+}
+
 /// The initial number of retries, and the pause before each.
 pub const PATIENCE: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -34,7 +41,8 @@ impl Adoption<'_> {
         let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
         state.next_uid = state.next_uid.max(uid.saturating_add(1));
         if parsed.uid != Some(uid) {
-            return self.adopt(state, found, uid);
+            self.adopt(state, found, uid)?;
+            return Ok(());
         }
         let Some(record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
         let stored = if parsed.regular { parsed.base } else { found.name };
@@ -43,9 +51,9 @@ impl Adoption<'_> {
     }
 
     /// Gives a file a UID by renaming it.
-    pub fn adopt(&mut self, state: &mut State, found: Found<'_>, uid: Uid) -> Result<(), Error> {
-        let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(()) };
-        let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(()) };
+    pub fn adopt(&mut self, state: &mut State, found: Found<'_>, uid: Uid) -> Result<Given, Error> {
+        let Some(parsed) = read_name(found, &self.snapshot.keywords) else { return Ok(Given::No) };
+        let Some(mut record) = self.record(state, found, &parsed, uid)? else { return Ok(Given::No) };
         record.regular = true;
         // Dovecot marks messages in `new/`, too (`doveadm flags`). With any flag they belong in `cur/`.
         if !(record.flags.is_empty() && record.keywords.is_empty()) {
@@ -58,11 +66,12 @@ impl Adoption<'_> {
             Ok(()) => {
                 self.renamed = true;
                 self.push(state, record, base.as_bytes());
-                Ok(())
+                Ok(Given::Yes)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 state.stale = true;
-                Ok(())
+                // A network file system may say so of a rename that it has carried out.
+                Ok(Given::Yes)
             }
             Err(error) => Err(self.folder.failed("give a UID to a message")(error)),
         }

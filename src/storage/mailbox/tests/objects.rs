@@ -78,6 +78,27 @@ async fn when_messages_came_is_in_the_names_of_files() {
     assert_eq!(dates(&store.view("INBOX").await), found);
 }
 
+/// Programs that move mail do send the year 1, 1601 or 1900 for an unknown date, and file systems do not go back that far.
+/// INTERNALDATE, and with it EMAILID, stays what a client was first told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_that_no_file_can_have_do_not_change_when_the_index_is_lost() {
+    let store = Store::new().await;
+    for date in [-62_135_596_800, -11_644_473_600, -2_208_988_800, -1, 253_402_300_799] {
+        let internal_date = Some(Timestamp::from_unix_seconds(date));
+        let options = AppendOptions { internal_date, ..AppendOptions::delivery(None) };
+        store.user.append(&name("INBOX"), &message("x\r\n"), options).await.unwrap();
+    }
+    let dates = |view: &View| -> Vec<i64> {
+        view.rows(&SequenceSet::all()).map(|(_, row)| row.internal_date.unix_seconds()).collect()
+    };
+    let told = dates(&store.view("INBOX").await);
+    assert_eq!((told.len(), told[3]), (5, -1));
+    let root = store.crash().await;
+    std::fs::remove_file(root.path().join("example.test/ann/postrider.index")).ok();
+    let store = Store::open(root).await;
+    assert_eq!(dates(&store.view("INBOX").await), told);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn annotations_last_and_have_limits() {
     let store = Store::new().await;

@@ -1,6 +1,7 @@
 //! Interference by another session or program between two steps of the store. The steps are taken manually on one
 //! thread, so that nothing else runs in between.
 
+use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -273,4 +274,52 @@ async fn what_comes_beside_a_change_of_ours_is_noticed() {
     drop(state);
     folder.refresh().unwrap();
     assert_eq!(folder.current().len(), 1);
+}
+
+/// A program writes a message where it is to stay, as `cp` and `tar` do. It is found when it has only begun.
+#[tokio::test]
+async fn a_message_that_is_written_in_its_place_is_whole_in_the_end() {
+    let store = Store::new().await;
+    store.append("INBOX", "first\r\n").await;
+    let view = store.view("INBOX").await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    let mut file = std::fs::File::create(store.path().join("cur/1700000001.M1P1.h:2,S")).unwrap();
+    file.write_all(b"Subject: second\n").unwrap();
+    folder.absorb_events(&mut folder.lock(), &directories);
+    assert_eq!(whole(&view, 2).await, b"Subject: second\r\n");
+    file.write_all(b"\ntext\n").unwrap();
+    drop(file);
+    folder.absorb_events(&mut folder.lock(), &directories);
+    // What clients have read of a UID never changes.
+    assert!(matches!(view.bodies(vec![uid(2)]).next().await, Some((_, Err(Error::NoMessage(_))))));
+    assert_eq!(whole(&view, 3).await, b"Subject: second\r\n\r\ntext\r\n");
+    let current = folder.current();
+    assert_eq!((current.len(), current.by_uid(uid(3)).unwrap().0.flags), (2, Flags::SEEN));
+}
+
+/// The same in a folder that nobody has open, where inotify reports nothing.
+#[tokio::test]
+async fn a_message_that_has_become_longer_is_another() {
+    let store = Store::new().await;
+    let put = |name: &str, content: &str| std::fs::write(store.path().join("cur").join(name), content).unwrap();
+    store.append("INBOX", "first\r\n").await;
+    for (name, content) in [("1700000001.M1P1.h:2,S", "begun\r\n"), ("1700000002.M1P1.h:2,S", "all of it\r\n")] {
+        put(name, content);
+    }
+    assert_eq!(store.user.status(&name("INBOX")).await.unwrap().messages, 3);
+    for file in std::fs::read_dir(store.path().join("cur")).unwrap().map(|file| file.unwrap().path()) {
+        if file.to_string_lossy().contains(",U=2,") {
+            std::fs::write(file, "begun and ended\r\n").unwrap();
+        }
+    }
+    let mut view = store.view("INBOX").await;
+    assert_eq!(uids(&view), [1, 2, 3]);
+    let mut read = view.bodies([1, 2, 3].map(uid).to_vec());
+    assert!(matches!(read.next().await, Some((_, Ok(Content::Whole(bytes)))) if bytes == "first\r\n"));
+    assert!(matches!(read.next().await, Some((_, Err(Error::NoMessage(_))))));
+    assert!(matches!(read.next().await, Some((_, Ok(Content::Whole(bytes)))) if bytes == "all of it\r\n"));
+    view.sync(Expunges::Tell);
+    assert_eq!(uids(&view), [1, 3, 4]);
+    assert_eq!(whole(&view, 4).await, b"begun and ended\r\n");
 }

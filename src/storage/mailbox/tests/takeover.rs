@@ -227,3 +227,28 @@ async fn a_full_mailbox_takes_no_copies_but_moves_and_is_free_without_its_maildi
     let _store = store.restart().await;
     assert!(!path.join("maildirsize").exists());
 }
+
+/// Dovecot's `mailbox_list_utf8` changes the names of directories, and clients then make their folders once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_directories_of_one_folder_the_same_is_shown_in_any_order() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("example.test/ann");
+    maildir(&path);
+    let names = ["ä", "ö", "ü", "Ä", "Ö", "Ü", "é", "ñ"];
+    for (n, folder) in names.into_iter().enumerate() {
+        let (encoded, plain) = (name(folder).directory(), format!(".{folder}"));
+        // In whatever order they are listed: those made first, or those made last.
+        let mut both = [(encoded, "shown\r\n"), (plain, "hidden\r\n")];
+        if n % 2 == 0 {
+            both.reverse();
+        }
+        for (directory, text) in both {
+            maildir(&path.join(&directory));
+            write(&path.join(&directory), "cur/1700000001.M1P1.h:2,S", text);
+        }
+    }
+    let store = Store::open(root).await;
+    for folder in names {
+        assert_eq!(whole(&store.view(folder).await, 1).await, b"shown\r\n", "{folder}");
+    }
+}

@@ -58,6 +58,32 @@ fn a_file_that_cannot_be_read_keeps_no_other_from_its_readers() {
     });
 }
 
+/// RFC 9051 §2.3.1.1: otherwise clients that look for new mail at UIDNEXT would find some again and again.
+#[test]
+fn what_is_no_message_takes_no_uid() {
+    as_anybody(|| async {
+        let store = Store::new().await;
+        store.append("INBOX", "first\r\n").await;
+        drop(store.view("INBOX").await);
+        let cur = store.path().join("cur");
+        std::fs::create_dir(cur.join("1700000001.M1P1.h:2,S")).unwrap();
+        std::os::unix::fs::symlink("nowhere", cur.join("1700000002.M2P2.h:2,")).unwrap();
+        let other = store.path().join("tmp/other");
+        std::fs::write(&other, "foreign\n").unwrap();
+        permit(&other, 0o000);
+        std::fs::rename(other, cur.join("1700000003.M3P3.h:2,")).unwrap();
+        let mut store = store;
+        for _ in 0..2 {
+            assert_eq!(store.view("INBOX").await.uid_next(), uid(2));
+            store = store.restart().await;
+        }
+        // A message that is found beside them gets the next UID.
+        std::fs::write(cur.join("1700000004.M4P4.h:2,"), "foreign\n").unwrap();
+        assert_eq!(uids(&store.view("INBOX").await), [1, 2]);
+        assert_eq!(store.append("INBOX", "last\r\n").await, 3);
+    });
+}
+
 #[test]
 fn a_folder_that_cannot_be_used_keeps_no_mail_from_the_others() {
     as_anybody(|| async {
@@ -112,6 +138,27 @@ fn what_could_not_be_folded_in_is_tried_again() {
         assert_eq!(uids(&store.view("INBOX").await).len(), 1 + foreign);
         drop(kept);
     });
+}
+
+/// Both are caches. On a full disk the second may be missing, and nobody could see what to remove.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_is_used_without_an_index_and_a_cache_that_cannot_be_read() {
+    let store = Store::new().await;
+    store.append("INBOX", "first\r\n").await;
+    let root = store.crash().await;
+    let path = root.path().join("example.test/ann");
+    for name in ["postrider.index", "postrider.cache"] {
+        let _ = std::fs::remove_file(path.join(name));
+        // Not even root can read or replace it.
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    let store = Store::open(root).await;
+    let view = store.view("INBOX").await;
+    assert_eq!(uids(&view), [1]);
+    let mut summaries = view.summaries(vec![uid(1)]);
+    assert_eq!(summaries.next().await.unwrap().1.unwrap(), "first\r");
+    assert_eq!(store.append("INBOX", "second\r\n").await, 2);
+    assert_eq!(store.user.usage().await.unwrap().messages, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Which folders a user has, and their directories.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,7 @@ impl Tree {
         let (mut names, mut failure) = (Vec::new(), None);
         directory::list(root.as_fd(), &mut |name| names.extend(str::from_utf8(name).map(str::to_owned)))
             .map_err(failed)?;
+        names.sort_unstable();
         for name in names {
             if name.starts_with(REMOVED) {
                 // Left by an interrupted deletion.
@@ -74,13 +76,25 @@ impl Tree {
                     }
                 }
             }
-            if let Some(folder) = folder {
-                directories.insert(folder, name);
-            } else {
+            let Some(folder) = folder else {
                 let path = self.root.join(&name);
                 log::warn!(path:% = path.display();
                     "The name of this folder cannot be shown to clients, so nobody sees its mail: rename its directory, or import it");
-            }
+                continue;
+            };
+            // Other programs name directories in UTF-8, too, and so there may be two of one folder. Ours is the one that this
+            // program would make, however they are listed.
+            let second = match directories.entry(folder) {
+                Entry::Vacant(first) => {
+                    first.insert(name);
+                    continue;
+                }
+                Entry::Occupied(mut first) if first.key().directory() == name => first.insert(name),
+                Entry::Occupied(_) => name,
+            };
+            let path = self.root.join(second);
+            log::warn!(path:% = path.display();
+                "Another directory has the mail of the folder of this name, so nobody sees the mail here: rename this one, or import it");
         }
         // Folders that could not be read are tried again.
         let mtime = if failure.is_none() && settled { mtime } else { 0 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Fetched;
-use super::plan::{Plan, item_needs};
+use super::plan::{Plan, item_asks_places, item_needs};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::{EmailId, SequenceNumber, StoredSummary, Summary};
 use crate::foundations::wire::imap::encode::FetchWriter;
@@ -110,7 +110,8 @@ impl Fetching<'_> {
         link: &mut Link,
         fetched: &mut Fetched,
     ) -> Result<(), Failure> {
-        if stored.is_none() && Source::needs_sections(&content) {
+        let asks_places = self.plan.fetch.items.iter().any(item_asks_places);
+        if stored.is_none() && asks_places && Source::needs_sections(&content) {
             let next = self.selected.view.summaries(vec![self.row.uid]).next().await;
             stored = next.map(|(_, summary)| summary).transpose().map_err(Failure::Store)?;
         }

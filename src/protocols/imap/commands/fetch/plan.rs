@@ -120,3 +120,13 @@ pub(super) fn item_needs(item: &FetchItem) -> Needs {
         | FetchItem::Uid => Needs::default(),
     }
 }
+
+/// Whether an item of the message itself says something about where its header ends. The whole of a message can be had
+/// without, also when it is too large to be summarised.
+pub(super) fn item_asks_places(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::BodySection { section, .. } => section.text != SectionText::Whole,
+        FetchItem::Rfc822Header | FetchItem::Rfc822Text => true,
+        _ => false,
+    }
+}
