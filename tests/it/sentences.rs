@@ -98,6 +98,9 @@ fn said() -> BTreeMap<String, BTreeSet<String>> {
     sayings
 }
 
+/// Values that only an English sentence needs.
+const ENGLISH: [&str; 3] = ["noun", "plural", "verb"];
+
 /// What the reasons of the filter are called: the rules that come with it, and the signals that no rule is about. For each whether it may
 /// speak against a message: what speaks for one is no reason to take it for junk.
 fn reasons() -> BTreeMap<String, bool> {
@@ -142,8 +145,11 @@ fn every_language_has_what_the_server_says() {
         for (word, own) in own {
             let names = sayings.get(&word).or_else(|| reasons.get(&word).map(|_| &nothing));
             let Some(names) = names else { panic!("{language}: nobody says `{word}`") };
-            let unknown: Vec<_> = gaps(&own).into_iter().filter(|name| !names.contains(*name)).collect();
+            let own: BTreeSet<String> = gaps(&own).into_iter().map(str::to_owned).collect();
+            let unknown: Vec<_> = own.difference(names).collect();
             assert!(unknown.is_empty(), "{language}: `{word}` has no {unknown:?}");
+            let lost: Vec<_> = names.difference(&own).filter(|name| !ENGLISH.contains(&name.as_str())).collect();
+            assert!(lost.is_empty(), "{language}: `{word}` does not tell {lost:?}");
         }
     }
 }
