@@ -3,6 +3,8 @@
 
 use axum::http::StatusCode;
 
+use crate::foundations::said::{Said, Value};
+
 /// Why something is refused.
 #[derive(Debug)]
 pub(super) struct Reason {
@@ -11,6 +13,13 @@ pub(super) struct Reason {
     pub(super) status: StatusCode,
     /// In English, with the names of values in braces.
     pub(super) sentence: &'static str,
+}
+
+impl Reason {
+    /// With the values that its sentence names.
+    pub(super) fn said(&self, values: Vec<(&'static str, Value)>) -> Said {
+        Said::new(self.word, self.sentence, values)
+    }
 }
 
 macro_rules! reasons {
