@@ -17,7 +17,7 @@ use crate::foundations::random::NoRandomness;
 use crate::foundations::said::{IntoValue, Value};
 use crate::protocols::web::bodies::{Arrived, Unread};
 use crate::services::login::KeyError;
-use crate::storage::directory::Account;
+use crate::storage::directory::{Account, NewAppPassword};
 use crate::storage::{database, dav, directory, mailbox, scripts};
 
 /// Why a request fails: a status and a sentence for the user.
@@ -222,7 +222,10 @@ impl From<KeyError> for Problem {
                 Self::of(&reasons::NO_APP_PASSWORD).with("name", name)
             }
             KeyError::Directory(directory::Error::Exists(_)) => Self::of(&reasons::APP_PASSWORD_EXISTS),
-            KeyError::Directory(directory::Error::Invalid { .. }) => Self::of(&reasons::APP_PASSWORD_NAME),
+            KeyError::Directory(directory::Error::Invalid { .. }) => {
+                Self::of(&reasons::APP_PASSWORD_NAME).with("most", NewAppPassword::LONGEST_NAME)
+            }
+            KeyError::Directory(directory::Error::NoUser(_)) => Self::of(&reasons::ACCOUNT_GONE),
             KeyError::Directory(directory::Error::TooMany { most, .. }) => {
                 Self::of(&reasons::TOO_MANY_APP_PASSWORDS).with("most", most)
             }
@@ -295,5 +298,14 @@ mod tests {
         assert_eq!(told["error"], format!("“{text}” is not a valid address: {error}."));
         assert_eq!(told["values"]["address"], text);
         assert_eq!(told["values"]["why"]["type"], "domain-syntax");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_app_password_does_not_pass() {
+        let gone = directory::Error::NoUser("ann@a.test".parse().unwrap());
+        let nameless = directory::Error::Invalid { what: "the name", why: "it is empty".to_owned() };
+        let problems = [gone, nameless].map(|error| Problem::from(KeyError::from(error)));
+        assert_eq!(problems.each_ref().map(|problem| problem.status), [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST]);
+        assert_eq!(problems[1].told()["values"]["most"], "60");
     }
 }

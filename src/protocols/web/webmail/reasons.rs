@@ -192,7 +192,7 @@ reasons! {
     APP_PASSWORD_EXISTS "app-password-exists" CONFLICT
         "There is already an app password of this name."
     APP_PASSWORD_NAME "app-password-name" BAD_REQUEST
-        "The name of an app password must be one line, and not too long."
+        "An app password needs a name: one line of at most {most} characters."
     TOO_MANY_APP_PASSWORDS "too-many-app-passwords" TOO_MANY_REQUESTS
         "You have {most} app passwords, which is the limit. Remove one first."
     NO_PURPOSE "no-purpose" BAD_REQUEST

@@ -567,7 +567,7 @@ export default {
   "refused_script-name": "Das ist kein Name für ein Skript: {why}.",
   "refused_no-app-password": "Das App-Passwort „{name}“ gibt es nicht.",
   "refused_app-password-exists": "Es gibt schon ein App-Passwort mit diesem Namen.",
-  "refused_app-password-name": "Der Name eines App-Passworts muss eine Zeile und nicht zu lang sein.",
+  "refused_app-password-name": "Ein App-Passwort braucht einen Namen: eine Zeile mit höchstens {most} Zeichen.",
   "refused_too-many-app-passwords": "Sie haben {most} App-Passwörter; mehr sind nicht möglich. Entfernen Sie zuerst eines.",
   "refused_two-factor-on": "Die Anmeldung in zwei Schritten ist schon eingeschaltet.",
   "refused_no-secret-waits": "Kein Geheimnis wartet auf seinen ersten Code. Beginnen Sie von vorn.",

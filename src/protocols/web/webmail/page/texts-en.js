@@ -567,7 +567,7 @@ export default {
   "refused_script-name": "This is not a valid name for a script: {why}.",
   "refused_no-app-password": "There is no app password “{name}”.",
   "refused_app-password-exists": "There is already an app password of this name.",
-  "refused_app-password-name": "The name of an app password must be one line, and not too long.",
+  "refused_app-password-name": "An app password needs a name: one line of at most {most} characters.",
   "refused_too-many-app-passwords": "You have {most} app passwords, which is the limit. Remove one first.",
   "refused_two-factor-on": "Two-factor login is already on.",
   "refused_no-secret-waits": "No secret is waiting for its first code. Begin again.",

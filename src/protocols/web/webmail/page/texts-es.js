@@ -567,7 +567,7 @@ export default {
   "refused_script-name": "Esto no es un nombre de script: {why}.",
   "refused_no-app-password": "No hay ninguna contraseña de aplicación «{name}».",
   "refused_app-password-exists": "Ya hay una contraseña de aplicación con este nombre.",
-  "refused_app-password-name": "El nombre de una contraseña de aplicación debe ser una sola línea, y no demasiado larga.",
+  "refused_app-password-name": "Una contraseña de aplicación necesita un nombre: una sola línea de {most} caracteres como máximo.",
   "refused_too-many-app-passwords": "Tiene {most} contraseñas de aplicación, que es el límite. Elimine antes una.",
   "refused_two-factor-on": "El acceso en dos pasos ya está activado.",
   "refused_no-secret-waits": "Ningún secreto espera su primer código. Empiece de nuevo.",

@@ -567,7 +567,7 @@ export default {
   "refused_script-name": "Ceci n’est pas un nom de script : {why}.",
   "refused_no-app-password": "Il n’y a pas de mot de passe d’application « {name} ».",
   "refused_app-password-exists": "Il y a déjà un mot de passe d’application de ce nom.",
-  "refused_app-password-name": "Le nom d’un mot de passe d’application doit tenir sur une seule ligne, pas trop longue.",
+  "refused_app-password-name": "Un mot de passe d’application a besoin d’un nom : une seule ligne de {most} caractères au plus.",
   "refused_too-many-app-passwords": "Vous avez {most} mots de passe d’application, c’est la limite. Supprimez-en d’abord un.",
   "refused_two-factor-on": "La connexion en deux étapes est déjà activée.",
   "refused_no-secret-waits": "Aucun secret n’attend son premier code. Recommencez.",
