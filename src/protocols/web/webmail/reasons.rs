@@ -167,6 +167,8 @@ reasons! {
         "This code is wrong or was already used."
     NOT_PROVEN "not-proven" FORBIDDEN
         "The password or the code is wrong, or the code was already used."
+    CODE_NEEDED "code-needed" FORBIDDEN
+        "A one-time code is needed too."
     OLD_PASSWORD "old-password" FORBIDDEN
         "The current password is wrong."
     SHORT_PASSWORD "short-password" BAD_REQUEST

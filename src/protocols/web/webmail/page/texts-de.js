@@ -626,6 +626,7 @@ export default {
   "refused_wrong-password": "Die Adresse oder das Passwort stimmt nicht.",
   "refused_wrong-code": "Das stimmt nicht, oder der Code wurde schon benutzt.",
   "refused_not-proven": "Das Passwort oder der Code stimmt nicht, oder der Code wurde schon benutzt.",
+  "refused_code-needed": "Dazu braucht es auch einen Einmalcode.",
   "refused_old-password": "Das jetzige Passwort stimmt nicht.",
   "refused_short-password": "Ein neues Passwort braucht mindestens {least} Zeichen.",
   "refused_too-many-tries": "Es gab zu viele Versuche. Versuchen Sie es später noch einmal.",

@@ -626,6 +626,7 @@ export default {
   "refused_wrong-password": "The address or the password is wrong.",
   "refused_wrong-code": "This code is wrong or was already used.",
   "refused_not-proven": "The password or the code is wrong, or the code was already used.",
+  "refused_code-needed": "A one-time code is needed too.",
   "refused_old-password": "The current password is wrong.",
   "refused_short-password": "A new password needs at least {least} characters.",
   "refused_too-many-tries": "There were too many attempts. Try again later.",

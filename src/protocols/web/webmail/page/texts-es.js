@@ -626,6 +626,7 @@ export default {
   "refused_wrong-password": "La dirección o la contraseña no es correcta.",
   "refused_wrong-code": "Esto no es correcto, o el código ya se usó.",
   "refused_not-proven": "La contraseña o el código no es correcto, o el código ya se usó.",
+  "refused_code-needed": "También hace falta un código de un solo uso.",
   "refused_old-password": "La contraseña actual no es correcta.",
   "refused_short-password": "Una contraseña nueva necesita al menos {least} caracteres.",
   "refused_too-many-tries": "Hubo demasiados intentos. Inténtelo más tarde.",

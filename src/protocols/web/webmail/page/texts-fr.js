@@ -626,6 +626,7 @@ export default {
   "refused_wrong-password": "L’adresse ou le mot de passe n’est pas juste.",
   "refused_wrong-code": "Ce n’est pas juste, ou le code a déjà servi.",
   "refused_not-proven": "Le mot de passe ou le code n’est pas juste, ou le code a déjà servi.",
+  "refused_code-needed": "Il faut aussi un code à usage unique.",
   "refused_old-password": "Le mot de passe actuel n’est pas juste.",
   "refused_short-password": "Un nouveau mot de passe demande au moins {least} caractères.",
   "refused_too-many-tries": "Il y a eu trop d’essais. Réessayez plus tard.",
