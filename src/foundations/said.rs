@@ -15,6 +15,23 @@ pub struct Said {
     pub text: String,
 }
 
+impl Said {
+    /// A sentence in which each `{name}` stands for the value of that name. All other braces stand for themselves.
+    pub fn new(word: &'static str, sentence: &str, values: Vec<(&'static str, Value)>) -> Self {
+        let known = |name: &str| values.iter().find(|(of, _)| *of == name).map(|(_, value)| value.text());
+        let (mut text, mut rest) = (String::with_capacity(sentence.len()), sentence);
+        while let Some((before, after)) = rest.split_once('{') {
+            text.push_str(before);
+            let named = after.split_once('}').and_then(|(name, behind)| Some((known(name)?, behind)));
+            let (meant, behind) = named.unwrap_or(("{", after));
+            text.push_str(meant);
+            rest = behind;
+        }
+        text.push_str(rest);
+        Self { word, values, text }
+    }
+}
+
 /// What a sentence names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
@@ -64,24 +81,18 @@ impl IntoValue for Value {
 }
 
 /// A [`Said`]: its word, the sentence, and the values that `{name}` in the sentence stands for, each as `name = value`, or as `name` where
-/// a variable has it. Braces in a sentence with values are doubled, as in `format!`. `tests/it/sentences.rs` finds all words by this macro.
+/// a variable has it. `tests/it/sentences.rs` finds all words by this macro, and checks that sentences and values fit together.
 macro_rules! said {
-    ($word:literal, $english:literal $(,)?) => {
-        $crate::foundations::said::Said { word: $word, values: Vec::new(), text: String::from($english) }
-    };
     (@value $name:ident = $value:expr) => { $value };
     (@value $name:ident) => { $name };
-    ($word:literal, $english:literal, $($name:ident $(= $value:expr)?),+ $(,)?) => {{
-        let values = vec![$((
+    ($word:literal, $english:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
+        $crate::foundations::said::Said::new($word, $english, vec![$((
             stringify!($name),
             $crate::foundations::said::IntoValue::into_value(
                 $crate::foundations::said::said!(@value $name $(= $value)?)
             ),
-        )),+];
-        let mut texts = values.iter().map(|(_, value)| value.text());
-        let text = format!($english, $($name = texts.next().unwrap_or_default()),+);
-        $crate::foundations::said::Said { word: $word, values, text }
-    }};
+        )),*])
+    };
 }
 
 pub(crate) use said;
@@ -91,13 +102,14 @@ mod tests {
     #[test]
     fn a_sentence_carries_its_word_and_values() {
         let why = said!("it-is-empty", "it is empty");
-        let said = said!("cannot-read", "'{name}' with {{}} cannot be read: {why}", name = 'x', why);
+        // What is in a value is left as it is.
+        let said = said!("cannot-read", "'{name}' with ${hex:} { cannot be read: {why}}", name = "{why}", why);
         let json = serde_json::to_value(&said).unwrap();
         let inner = serde_json::json!({ "type": "it-is-empty", "values": {}, "text": "it is empty" });
         let wanted = serde_json::json!({
             "type": "cannot-read",
-            "values": { "name": "x", "why": inner },
-            "text": "'x' with {} cannot be read: it is empty",
+            "values": { "name": "{why}", "why": inner },
+            "text": "'{why}' with ${hex:} { cannot be read: it is empty}",
         });
         assert_eq!(json, wanted);
     }

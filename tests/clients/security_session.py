@@ -59,7 +59,8 @@ def app_passwords(server):
     ann.json("app-passwords", {"name": "Telephone", "scopes": ["mail"], "password": "wrong"}, wanted=403)
     ann.json("app-passwords", {"name": "Telephone", "scopes": [], "password": password}, wanted=400)
     ann.json("app-passwords", {"name": "Telephone", "scopes": ["everything"], "password": password}, wanted=400)
-    ann.json("app-passwords", {"name": " ", "scopes": ["mail"], "password": password}, wanted=400)
+    nameless = ann.json("app-passwords", {"name": " ", "scopes": ["mail"], "password": password}, wanted=400)
+    assert (nameless["type"], nameless["values"]) == ("app-password-name", {"most": "60"}), nameless
     ann.json("app-passwords", {"name": "Telephone", "scopes": ["mail"], "days": 0, "password": password}, wanted=400)
     server.made = {}
     for name, scopes in (("Telephone", ["mail", "sending"]), ("Reader", ["mail"]), ("Printer", ["sending"])):
@@ -222,8 +223,8 @@ def the_password_opens_no_mail_program(server):
 def an_app_password_needs_a_code(server):
     ann, password = server.ann, server.users[0][1]
     wish = {"name": "Tablet", "scopes": ["mail"], "password": password}
-    ann.json("app-passwords", wish, wanted=403)
-    ann.json("app-passwords", wish | {"code": "000000"}, wanted=403)
+    kinds = [ann.json("app-passwords", wish | more, wanted=403)["type"] for more in ({}, {"code": "000000"})]
+    assert kinds == ["code-needed", "not-proven"], kinds
     ann.json("app-passwords", wish | {"code": server.codes[0]}, wanted=403)
     made = ann.json("app-passwords", wish | {"code": server.codes[4]}, wanted=201)["password"]
     imap(server, made).logout()

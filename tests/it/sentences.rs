@@ -72,6 +72,29 @@ fn translations(language: &str) -> BTreeMap<String, String> {
     page.lines().filter(|line| line.starts_with("  \"")).map(|line| of_line(line).unwrap()).collect()
 }
 
+/// The names of the values that follow a sentence in a `said!`.
+fn given(rest: &str) -> BTreeSet<&str> {
+    let (mut depth, mut begun, mut all) = (0, 0, Vec::new());
+    for (at, c) in rest.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => {
+                all.push(&rest[begun..at]);
+                break;
+            }
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                all.push(&rest[begun..at]);
+                begun = at + 1;
+            }
+            _ => {}
+        }
+    }
+    // What comes before the first comma belongs to the sentence.
+    let names = all.iter().skip(1).map(|one| one.split('=').next().unwrap_or_default().trim());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
 /// Everything that the server says by a word for it (`said!`): the word, and the names of the values.
 fn said() -> BTreeMap<String, BTreeSet<String>> {
     let (mut sayings, mut english) = (BTreeMap::new(), BTreeMap::new());
@@ -81,15 +104,9 @@ fn said() -> BTreeMap<String, BTreeSet<String>> {
         for (at, _) in code.match_indices("said!(") {
             let mut next = literals.iter().skip_while(|literal| literal.at < at);
             let (Some(word), Some(sentence)) = (next.next(), next.next()) else { continue };
-            let (values, values_end) = (&code[sentence.end..], code[sentence.end..].len().min(400));
-            let names: BTreeSet<String> = match values.starts_with(',') {
-                true => gaps(&sentence.said).into_iter().map(str::to_owned).collect(),
-                false => BTreeSet::new(),
-            };
-            let values = values.get(..values_end).unwrap_or(values);
-            let given: BTreeSet<&str> = values.split(|c: char| !c.is_ascii_lowercase()).collect();
-            let missing: Vec<_> = names.iter().filter(|name| !given.contains(name.as_str())).collect();
-            assert!(missing.is_empty(), "`{}` has no values for {missing:?}", word.said);
+            let given = given(&code[sentence.end..]);
+            assert_eq!(gaps(&sentence.said), given, "`{}`: what it names, and its values", word.said);
+            let names = given.into_iter().map(str::to_owned).collect();
             let known = english.insert(word.said.clone(), sentence.said.clone());
             assert!(known.is_none_or(|known| known == sentence.said), "`{}` stands for two sentences", word.said);
             sayings.insert(word.said.clone(), names);
@@ -97,6 +114,9 @@ fn said() -> BTreeMap<String, BTreeSet<String>> {
     }
     sayings
 }
+
+/// Values that only an English sentence needs.
+const ENGLISH: [&str; 3] = ["noun", "plural", "verb"];
 
 /// What the reasons of the filter are called: the rules that come with it, and the signals that no rule is about. For each whether it may
 /// speak against a message: what speaks for one is no reason to take it for junk.
@@ -142,8 +162,11 @@ fn every_language_has_what_the_server_says() {
         for (word, own) in own {
             let names = sayings.get(&word).or_else(|| reasons.get(&word).map(|_| &nothing));
             let Some(names) = names else { panic!("{language}: nobody says `{word}`") };
-            let unknown: Vec<_> = gaps(&own).into_iter().filter(|name| !names.contains(*name)).collect();
+            let own: BTreeSet<String> = gaps(&own).into_iter().map(str::to_owned).collect();
+            let unknown: Vec<_> = own.difference(names).collect();
             assert!(unknown.is_empty(), "{language}: `{word}` has no {unknown:?}");
+            let lost: Vec<_> = names.difference(&own).filter(|name| !ENGLISH.contains(&name.as_str())).collect();
+            assert!(lost.is_empty(), "{language}: `{word}` does not tell {lost:?}");
         }
     }
 }

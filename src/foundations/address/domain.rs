@@ -8,6 +8,7 @@ use crate::foundations::said::{Said, said};
 
 /// The text is not a domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().text)]
 pub enum InvalidDomain {
     /// Nothing after the `@`.
     Empty,
@@ -40,12 +41,6 @@ impl InvalidDomain {
                 text
             ),
         }
-    }
-}
-
-impl fmt::Display for InvalidDomain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said().text)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::foundations::said::{Said, said};
 
 /// The text is not a local part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().text)]
 pub enum InvalidLocalPart {
     /// Nothing before the `@`.
     Empty,
@@ -31,12 +32,6 @@ impl InvalidLocalPart {
             Self::Quotes => said!("local-part-quotes", "the quotes before the @ are not closed"),
             Self::Dots => said!("local-part-dots", "the part before the @ has a dot at an end or two in a row"),
         }
-    }
-}
-
-impl fmt::Display for InvalidLocalPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said().text)
     }
 }
 

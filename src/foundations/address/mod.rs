@@ -19,12 +19,15 @@ use crate::foundations::said::{Said, said};
 
 /// The text is not a mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().text)]
 pub enum InvalidAddress {
     /// No `@` outside quotes.
     NoAt(String),
     /// The part before the `@`.
+    #[error(transparent)]
     LocalPart(#[from] InvalidLocalPart),
     /// The part after the `@`.
+    #[error(transparent)]
     Domain(#[from] InvalidDomain),
     /// Longer than RFC 5321 §4.5.3.1.3 allows for a path.
     TooLong(usize),
@@ -43,12 +46,6 @@ impl InvalidAddress {
                 said!("address-long", "the address has {count} octets; at most 254 are allowed", count)
             }
         }
-    }
-}
-
-impl fmt::Display for InvalidAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said().text)
     }
 }
 
@@ -194,7 +191,9 @@ mod tests {
             "ann@[IPv6:zz]",
             "<ann@example.test>",
         ] {
-            assert!(text.parse::<Address>().is_err(), "{text:?}");
+            let error = text.parse::<Address>().unwrap_err();
+            // Chains of causes are told whole, and this text has said it all.
+            assert!(std::error::Error::source(&error).is_none(), "{text:?}: {error}");
         }
         let long = format!("{}@{}.test", "a".repeat(60), "b.".repeat(100) + "c");
         assert!(long.parse::<Address>().is_err());

@@ -48,6 +48,7 @@ use crate::foundations::said::{Said, said};
 
 /// Why something cannot be stored in a calendar or address book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().text)]
 pub enum Unfit {
     /// It cannot be parsed.
     Malformed(Said),
@@ -59,17 +60,11 @@ pub enum Unfit {
 
 impl Unfit {
     /// As a part of a sentence.
-    pub fn said(self) -> Said {
+    pub fn said(&self) -> Said {
         match self {
-            Self::Malformed(why) => said!("dav-malformed", "this cannot be read: {why}", why),
-            Self::Rule(said) | Self::Version(said) => said,
+            Self::Malformed(why) => said!("dav-malformed", "this cannot be read: {why}", why = why.clone()),
+            Self::Rule(said) | Self::Version(said) => said.clone(),
         }
-    }
-}
-
-impl std::fmt::Display for Unfit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.clone().said().text)
     }
 }
 

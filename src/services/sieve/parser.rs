@@ -156,7 +156,7 @@ impl Parser<'_, '_> {
         if !self.take('}') && !self.stopped {
             let said = said!(
                 "sieve-block-open",
-                "this '{{' is never closed; expected '}}' before {noun}",
+                "this '{' is never closed; expected '}' before {noun}",
                 noun = self.token.noun()
             );
             self.mistakes.push(Mistake::at(opened, said));

@@ -321,6 +321,14 @@ fn mistakes_are_all_told_with_their_places() {
     assert_eq!(told.len(), 5, "{told:#?}");
 }
 
+#[test]
+fn one_extension_is_named_for_a_word_that_several_bring() {
+    let mistakes = compile(b"if spamtest :is \"1\" { stop; }", &SieveSettings::default()).unwrap_err();
+    let wanted =
+        "line 1, column 4: unknown test 'spamtest' without its extension: write require \"spamtest\"; at the beginning";
+    assert_eq!(mistakes[0].to_string(), wanted);
+}
+
 /// They were said to have tests, which only the checker saw.
 #[test]
 fn commands_without_a_semicolon_are_told_so() {

@@ -107,8 +107,10 @@ pub struct NewAppPassword {
     pub ends_at: Option<Timestamp>,
 }
 
-/// Longest name, in characters.
-const LONGEST_NAME: usize = 60;
+impl NewAppPassword {
+    /// Longest name, in characters.
+    pub const LONGEST_NAME: usize = 60;
+}
 
 const COLUMNS: &str = "SELECT id, user_id, name, scopes, made_at, ends_at, used_at, used_from FROM app_passwords";
 
@@ -156,7 +158,9 @@ impl Edit {
         let name = new.name.trim();
         let why = match name.chars().count() {
             0 => Some("it is empty".to_owned()),
-            length if length > LONGEST_NAME => Some(format!("at most {LONGEST_NAME} characters are allowed")),
+            length if length > NewAppPassword::LONGEST_NAME => {
+                Some(format!("at most {} characters are allowed", NewAppPassword::LONGEST_NAME))
+            }
             _ if name.contains(char::is_control) => Some("it holds a control character".to_owned()),
             _ => None,
         };

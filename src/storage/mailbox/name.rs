@@ -13,6 +13,7 @@ use crate::foundations::wire::imap::encode_utf7;
 
 /// The text is not the name of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().text)]
 pub enum InvalidFolderName {
     /// Nothing between two separators, or nothing at all.
     Empty,
@@ -43,12 +44,6 @@ impl InvalidFolderName {
                 said!("folder-name-deep", "a folder name has at most {most} levels", most = FolderName::MAX_DEPTH)
             }
         }
-    }
-}
-
-impl fmt::Display for InvalidFolderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said().text)
     }
 }
 

@@ -15,6 +15,7 @@ pub struct ScriptName(String);
 
 /// Why a text is not a script name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.said().text)]
 pub enum InvalidName {
     /// It is empty.
     Empty,
@@ -36,12 +37,6 @@ impl InvalidName {
                 said!("script-name-long", "a script's name has at most {most} octets", most = ScriptName::LONGEST)
             }
         }
-    }
-}
-
-impl fmt::Display for InvalidName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said().text)
     }
 }
 

@@ -14,25 +14,25 @@ use super::reasons::{self, Reason};
 use crate::foundations::address::InvalidAddress;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::random::NoRandomness;
-use crate::foundations::said::{self, IntoValue, Value};
+use crate::foundations::said::{IntoValue, Value};
 use crate::protocols::web::bodies::{Arrived, Unread};
 use crate::services::login::KeyError;
-use crate::storage::directory::Account;
+use crate::storage::directory::{Account, NewAppPassword};
 use crate::storage::{database, dav, directory, mailbox, scripts};
 
 /// Why a request fails: a status and a sentence for the user.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
-    said: Said,
+    wording: Wording,
     /// Values in the sentence.
     values: Vec<(&'static str, Value)>,
 }
 
 #[derive(Debug)]
-enum Said {
-    /// The reason, which the page translates.
-    Known(&'static Reason),
+enum Wording {
+    /// What the page translates.
+    Reason(&'static Reason),
     /// What only programs get to see, or what others have said.
     Plain(String),
 }
@@ -42,7 +42,7 @@ pub(super) type Answer<T> = Result<T, Problem>;
 
 impl Problem {
     pub(super) const fn of(reason: &'static Reason) -> Self {
-        Self { status: reason.status, said: Said::Known(reason), values: Vec::new() }
+        Self { status: reason.status, wording: Wording::Reason(reason), values: Vec::new() }
     }
 
     /// The same with something that its sentence names.
@@ -52,7 +52,7 @@ impl Problem {
     }
 
     pub(super) fn new(status: StatusCode, public: impl Into<String>) -> Self {
-        Self { status, said: Said::Plain(public.into()), values: Vec::new() }
+        Self { status, wording: Wording::Plain(public.into()), values: Vec::new() }
     }
 
     pub(super) fn bad(public: impl Into<String>) -> Self {
@@ -72,10 +72,9 @@ impl Problem {
 
     /// As a note on a request that was otherwise carried out.
     pub(super) fn note(self, reason: &'static Reason) -> serde_json::Value {
-        let text = self.sentence();
-        let why = match self.said {
-            Said::Plain(_) => Value::Text(text),
-            Said::Known(reason) => Value::Said(said::Said { word: reason.word, values: self.values, text }),
+        let why = match self.wording {
+            Wording::Plain(text) => Value::Text(text),
+            Wording::Reason(reason) => Value::Said(reason.said(self.values)),
         };
         Self::of(reason).with("why", why).told()
     }
@@ -86,20 +85,16 @@ impl Problem {
     }
 
     pub(super) fn sentence(&self) -> String {
-        match &self.said {
-            Said::Plain(public) => public.clone(),
-            Said::Known(reason) => {
-                let fill =
-                    |text: String, (name, value): &(&str, Value)| text.replace(&format!("{{{name}}}"), value.text());
-                self.values.iter().fold(reason.sentence.to_owned(), fill)
-            }
+        match &self.wording {
+            Wording::Plain(text) => text.clone(),
+            Wording::Reason(reason) => reason.said(self.values.clone()).text,
         }
     }
 
     /// As JSON.
     fn told(&self) -> serde_json::Value {
         let mut told = serde_json::json!({ "error": self.sentence() });
-        if let Said::Known(reason) = self.said {
+        if let Wording::Reason(reason) = self.wording {
             let values = self.values.iter().map(|(name, value)| ((*name).to_owned(), serde_json::json!(value)));
             told["type"] = reason.word.into();
             told["values"] = values.collect::<serde_json::Map<_, _>>().into();
@@ -227,7 +222,10 @@ impl From<KeyError> for Problem {
                 Self::of(&reasons::NO_APP_PASSWORD).with("name", name)
             }
             KeyError::Directory(directory::Error::Exists(_)) => Self::of(&reasons::APP_PASSWORD_EXISTS),
-            KeyError::Directory(directory::Error::Invalid { .. }) => Self::of(&reasons::APP_PASSWORD_NAME),
+            KeyError::Directory(directory::Error::Invalid { .. }) => {
+                Self::of(&reasons::APP_PASSWORD_NAME).with("most", NewAppPassword::LONGEST_NAME)
+            }
+            KeyError::Directory(directory::Error::NoUser(_)) => Self::of(&reasons::ACCOUNT_GONE),
             KeyError::Directory(directory::Error::TooMany { most, .. }) => {
                 Self::of(&reasons::TOO_MANY_APP_PASSWORDS).with("most", most)
             }
@@ -284,5 +282,30 @@ impl FromRequest<Arc<Room>> for Octets {
             Unread::NoRoom => Problem::of(&reasons::TOO_MUCH_ARRIVES),
             Unread::Broken => Problem::of(&reasons::CAME_INCOMPLETE),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foundations::address::Address;
+
+    #[test]
+    fn what_is_in_a_value_is_left_as_it_is() {
+        let text = "{why}@a b";
+        let error = text.parse::<Address>().unwrap_err();
+        let told = no_address(text, &error).told();
+        assert_eq!(told["error"], format!("“{text}” is not a valid address: {error}."));
+        assert_eq!(told["values"]["address"], text);
+        assert_eq!(told["values"]["why"]["type"], "domain-syntax");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_app_password_does_not_pass() {
+        let gone = directory::Error::NoUser("ann@a.test".parse().unwrap());
+        let nameless = directory::Error::Invalid { what: "the name", why: "it is empty".to_owned() };
+        let problems = [gone, nameless].map(|error| Problem::from(KeyError::from(error)));
+        assert_eq!(problems.each_ref().map(|problem| problem.status), [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST]);
+        assert_eq!(problems[1].told()["values"]["most"], "60");
     }
 }

@@ -3,6 +3,8 @@
 
 use axum::http::StatusCode;
 
+use crate::foundations::said::{Said, Value};
+
 /// Why something is refused.
 #[derive(Debug)]
 pub(super) struct Reason {
@@ -11,6 +13,13 @@ pub(super) struct Reason {
     pub(super) status: StatusCode,
     /// In English, with the names of values in braces.
     pub(super) sentence: &'static str,
+}
+
+impl Reason {
+    /// With the values that its sentence names.
+    pub(super) fn said(&self, values: Vec<(&'static str, Value)>) -> Said {
+        Said::new(self.word, self.sentence, values)
+    }
 }
 
 macro_rules! reasons {
@@ -158,6 +167,8 @@ reasons! {
         "This code is wrong or was already used."
     NOT_PROVEN "not-proven" FORBIDDEN
         "The password or the code is wrong, or the code was already used."
+    CODE_NEEDED "code-needed" FORBIDDEN
+        "A one-time code is needed too."
     OLD_PASSWORD "old-password" FORBIDDEN
         "The current password is wrong."
     SHORT_PASSWORD "short-password" BAD_REQUEST
@@ -183,7 +194,7 @@ reasons! {
     APP_PASSWORD_EXISTS "app-password-exists" CONFLICT
         "There is already an app password of this name."
     APP_PASSWORD_NAME "app-password-name" BAD_REQUEST
-        "The name of an app password must be one line, and not too long."
+        "An app password needs a name: one line of at most {most} characters."
     TOO_MANY_APP_PASSWORDS "too-many-app-passwords" TOO_MANY_REQUESTS
         "You have {most} app passwords, which is the limit. Remove one first."
     NO_PURPOSE "no-purpose" BAD_REQUEST

@@ -128,8 +128,9 @@ pub(super) fn attempt(address: &Address, session: SessionId, caller: Caller, pas
 /// A refusal to somebody who is signed in: not the one that would end the login.
 fn not_proven(refusal: Refusal) -> Problem {
     match refusal.kind {
-        // A code that is wrong, or none although one is needed now.
-        Kind::AuthenticationFailed | Kind::NoPermission => Problem::of(&reasons::NOT_PROVEN),
+        Kind::AuthenticationFailed => Problem::of(&reasons::NOT_PROVEN),
+        // The password is right.
+        Kind::NoPermission => Problem::of(&reasons::CODE_NEEDED),
         _ => Problem::from(refusal),
     }
 }

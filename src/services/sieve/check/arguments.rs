@@ -89,7 +89,7 @@ impl<'k, 'c> Arguments<'k, 'c> {
             let name = &next.name;
             let said = match self.call.name.as_str() {
                 "else" if name == "if" => said!("sieve-else-if", "write 'elsif' instead of 'else if'"),
-                "else" => said!("sieve-brace-missing", "expected '{{' before '{name}'", name),
+                "else" => said!("sieve-brace-missing", "expected '{' before '{name}'", name),
                 _ => said!("sieve-semicolon-missing", "expected ';' before '{name}'", name),
             };
             self.wrong_at(next.at, said);

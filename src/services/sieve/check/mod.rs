@@ -254,8 +254,8 @@ impl Checker<'_> {
     /// Whether one of the extensions that bring a word has been required.
     fn allowed(&mut self, call: &Call, noun: &str, extensions: &[&str]) -> bool {
         let is_allowed = extensions.is_empty() || extensions.iter().any(|extension| self.has(extension));
-        if !is_allowed {
-            let wanted = extensions.join("\"; or \"");
+        // Any of them does; the first brings the word itself.
+        if let Some(wanted) = extensions.first().filter(|_| !is_allowed) {
             let said = said!(
                 "sieve-word-needs-extension",
                 "unknown {noun} '{name}' without its extension: write require \"{wanted}\"; at the beginning",

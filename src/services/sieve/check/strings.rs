@@ -52,7 +52,7 @@ impl Checker<'_> {
             if number.is_none() {
                 let said = said!(
                     "sieve-no-match",
-                    "there is no match variable ${{{name}}}; the highest is {most}",
+                    "there is no match variable ${{name}}; the highest is {most}",
                     name,
                     most = MAX_MATCH
                 );
@@ -198,7 +198,7 @@ impl Checker<'_> {
                 None => {
                     let said = said!(
                         "sieve-unicode",
-                        "{number} in ${{unicode:…}} is no Unicode character; 0 to D7FF and E000 to 10FFFF are some",
+                        "{number} in ${unicode:…} is no Unicode character; 0 to D7FF and E000 to 10FFFF are some",
                         number
                     );
                     self.mistake(at, said);
