@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, By, Contact, Outcome, Verified};
 use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
-use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
+use super::hosts::{Addresses, Host, Shuffle, are_ours, host_addresses, hosts, loops};
 use super::mta_sts::Policy;
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
@@ -239,21 +239,22 @@ impl Courier {
     /// Goes through the hosts until every recipient has its result.
     async fn seek(&mut self, work: &mut Work<'_>) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
-        let (parts, settings, id) = (&outbound.parts, Arc::clone(&work.settings), work.group.id);
+        let (parts, settings) = (&outbound.parts, Arc::clone(&work.settings));
         let wish = SenderWish::of(&work.group);
         let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
         let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut without_route = 0;
         let mut sessions_left = settings.sessions_tried.max(1);
-        let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, id).await?;
+        let shuffle = Shuffle::of(work.group.id, approach.begun);
+        let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, shuffle).await?;
         let mut hosts_left = hosts.len();
         for host in hosts {
             hosts_left -= 1;
             if work.is_done() {
                 return Ok(());
             }
-            let found = host_addresses(&*parts.resolver, &host, settings.families, id).await;
+            let found = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await;
             let addresses = match found {
                 Ok(found) => found,
                 Err(trouble) => {
@@ -272,10 +273,17 @@ impl Courier {
                     continue;
                 }
             };
+            // One is left for each of the next hosts: a site that is down may have many addresses.
+            let hosts_after = u32::try_from(hosts_left).unwrap_or(u32::MAX);
+            let mut left_here = addresses_left.saturating_sub(hosts_after).max(1);
             for address in addresses.all {
                 if work.is_done() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
+                if left_here == 0 {
+                    break;
+                }
+                left_here -= 1;
                 addresses_left -= 1;
                 let is_last = hosts_left == 0 || sessions_left == 1 || addresses_left == 0;
                 let next = if is_last { NextHost::None } else { NextHost::Left };
@@ -290,6 +298,7 @@ impl Courier {
                     Visit::NoRoute if without_route < settings.addresses_tried => {
                         without_route += 1;
                         addresses_left += 1;
+                        left_here += 1;
                     }
                     Visit::NoRoute => {}
                     Visit::Loop => return Ok(()),

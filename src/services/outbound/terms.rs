@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
-use super::hosts::{Host, host_addresses};
+use super::hosts::{Host, Shuffle, host_addresses};
 use super::mta_sts::Policy;
 use super::route::{OutboundParts, way};
 use super::{Group, OutboundSettings};
@@ -68,7 +68,7 @@ impl Terms {
     ) -> bool {
         let now = parts.clock.now();
         let Self { host, wish, demand: before, .. } = &*self;
-        let found = host_addresses(&*parts.resolver, host, settings.families, id).await;
+        let found = host_addresses(&*parts.resolver, host, settings.families, Shuffle::of(id, now)).await;
         let Ok(addresses) = found else { return false };
         let way = way(settings, destination);
         let candidate = Candidate { destination, way: &way, host, addresses: &addresses, sts, wish: *wish };
