@@ -67,18 +67,26 @@ impl SystemResolver {
         if let Some(stub) = self.trusted.as_ref().filter(|_| SIGNED.contains(&kind)) {
             return of_trusted(name, stub.ask(&query, kind).await, pick);
         }
-        let mut found = self.ask(&query, kind).await.map_err(|cause| failure(name, cause))?;
+        let mut found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
         if self.validates && SIGNED.contains(&kind) && lacks_a_link(name, found.answers(), pick) {
             for owner in found.answers().iter().map(|record| &record.name).chain([&query]) {
                 self.resolver.clear_lookup_cache(owner.clone(), kind);
             }
-            found = self.ask(&query, kind).await.map_err(|cause| failure(name, cause))?;
+            found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
             if lacks_a_link(name, found.answers(), pick) {
                 // Whoever can hide a link must not thereby switch off what its signature protects.
                 return Err(Error::new(name, ErrorKind::Temporary));
             }
         }
         collect(name, found.answers(), pick)
+    }
+
+    fn failed(&self, name: &str, kind: RecordType, cause: NetError) -> Error {
+        let is_forged = self.validates
+            && SIGNED.contains(&kind)
+            && matches!(&cause, NetError::Dns(DnsError::NoRecordsFound(none)) if is_of_strangers(none));
+        let error = failure(name, cause);
+        if is_forged { Error { kind: ErrorKind::Bogus, ..error } } else { error }
     }
 
     async fn ask(&self, query: &Name, kind: RecordType) -> Result<Found, NetError> {
@@ -246,6 +254,14 @@ fn is_proven(name: &str, none: &NoRecords) -> bool {
     plain(none.query.name()).eq_ignore_ascii_case(name.trim_end_matches('.'))
         && records().any(is_denial)
         && signed.all(|record| record.proof == Proof::Secure)
+}
+
+/// Whether unsigned records came along with the answer that there is nothing, and all of them are of other domains. The resolver asks for
+/// no proof then, as if the domain of the name were not signed either.
+fn is_of_strangers(none: &NoRecords) -> bool {
+    let records = || none.authorities.iter().flat_map(|all| all.iter());
+    records().next().is_some()
+        && records().all(|record| record.proof == Proof::Insecure && !record.name.zone_of(none.query.name()))
 }
 
 /// The name in the form this room promises.
@@ -447,6 +463,30 @@ mod tests {
                     assert_eq!(same.canonical, answer.canonical, "{with_more:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn unsigned_records_of_other_domains_prove_nothing() {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        for (owners, wanted) in [
+            (vec![("x.test.", Proof::Insecure)], false),
+            (vec![("TEST.", Proof::Insecure)], false),
+            (vec![("forger.test.", Proof::Insecure)], true),
+            (vec![("forger.test.", Proof::Insecure), ("x.test.", Proof::Insecure)], false),
+            (vec![("a._tcp.x.test.", Proof::Secure)], false),
+            (vec![], false),
+        ] {
+            let query = hickory_resolver::proto::op::Query::query(name("_25._tcp.x.test."), RecordType::TLSA);
+            let mut none = NoRecords::new(query, ResponseCode::NoError);
+            let record = |(owner, proof): &(&str, Proof)| {
+                let mut record = Record::update0(name(owner), 300, RecordType::SOA);
+                record.proof = *proof;
+                record
+            };
+            let all: Vec<Record> = owners.iter().map(record).collect();
+            none.authorities = Some(all.into());
+            assert_eq!(is_of_strangers(&none), wanted, "{owners:?}");
         }
     }
 
