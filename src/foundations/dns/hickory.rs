@@ -83,8 +83,7 @@ impl SystemResolver {
 
     fn failed(&self, name: &str, kind: RecordType, cause: NetError) -> Error {
         let is_forged = self.validates
-            && SIGNED.contains(&kind)
-            && matches!(&cause, NetError::Dns(DnsError::NoRecordsFound(none)) if is_of_strangers(none));
+            && matches!(&cause, NetError::Dns(DnsError::NoRecordsFound(none)) if is_doubtful(none, kind));
         let error = failure(name, cause);
         if is_forged { Error { kind: ErrorKind::Bogus, ..error } } else { error }
     }
@@ -262,6 +261,14 @@ fn is_of_strangers(none: &NoRecords) -> bool {
     let records = || none.authorities.iter().flat_map(|all| all.iter());
     records().next().is_some()
         && records().all(|record| record.proof == Proof::Insecure && !record.name.zone_of(none.query.name()))
+}
+
+/// Whether an answer that there is nothing, where signatures matter, is no good although the resolver asked for no proof. These types are
+/// only asked for where the name itself is signed: even an unsigned subdomain would show as one.
+fn is_doubtful(none: &NoRecords, kind: RecordType) -> bool {
+    let is_bare = none.authorities.as_ref().is_none_or(|all| all.is_empty());
+    let needs_more = matches!(kind, RecordType::TLSA | RecordType::CNAME);
+    (is_bare && needs_more) || (SIGNED.contains(&kind) && is_of_strangers(none))
 }
 
 /// The name in the form this room promises.
@@ -487,6 +494,11 @@ mod tests {
             let all: Vec<Record> = owners.iter().map(record).collect();
             none.authorities = Some(all.into());
             assert_eq!(is_of_strangers(&none), wanted, "{owners:?}");
+            for (kind, of_kind) in
+                [(RecordType::TLSA, wanted || owners.is_empty()), (RecordType::MX, wanted), (RecordType::TXT, false)]
+            {
+                assert_eq!(is_doubtful(&none, kind), of_kind, "{owners:?} {kind}");
+            }
         }
     }
 
