@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Attempt, By, Contact, Outcome, Verified};
 use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
 use super::hosts::{Addresses, Host, Shuffle, are_ours, host_addresses, hosts, loops};
-use super::mta_sts::Policy;
+use super::mta_sts::{Certainty, Policy};
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
@@ -241,8 +241,11 @@ impl Courier {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
         let (parts, settings) = (&outbound.parts, Arc::clone(&work.settings));
         let wish = SenderWish::of(&work.group);
-        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
-        let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
+        let (sts, certainty) = match wish {
+            SenderWish::Waived => (None, Certainty::Sure),
+            _ => policy(&outbound, &settings, &destination).await,
+        };
+        let approach = Approach::new(parts, &settings, &destination, (sts.as_deref(), certainty), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut without_route = 0;
         let mut sessions_left = settings.sessions_tried.max(1);
@@ -409,6 +412,7 @@ struct Approach<'a> {
     way: Way,
     finding: Finding,
     sts: Option<&'a Policy>,
+    certainty: Certainty,
     wish: SenderWish,
     /// Before what its hosts must show is looked up.
     begun: Timestamp,
@@ -420,7 +424,7 @@ impl<'a> Approach<'a> {
         parts: &'a OutboundParts,
         settings: &'a OutboundSettings,
         destination: &'a Destination,
-        sts: Option<&'a Policy>,
+        (sts, certainty): (Option<&'a Policy>, Certainty),
         wish: SenderWish,
     ) -> Self {
         let name = match destination {
@@ -436,13 +440,14 @@ impl<'a> Approach<'a> {
             _ => Finding::ByRoute,
         };
         let (way, begun) = (way(settings, destination), parts.clock.now());
-        Self { parts, settings, destination, way, finding, sts, wish, begun, observer }
+        Self { parts, settings, destination, way, finding, sts, certainty, wish, begun, observer }
     }
 
     /// What a host must show; see [`demand`].
     async fn demand(&self, host: &Host, addresses: &Addresses) -> Result<Demand, Trouble> {
-        let Self { parts, settings, destination, way, sts, wish, .. } = self;
-        let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
+        let Self { parts, settings, destination, way, .. } = self;
+        let (sts, certainty, wish) = (self.sts, self.certainty, self.wish);
+        let candidate = Candidate { destination, way, host, addresses, sts, certainty, wish };
         let demanded = demand(parts, settings, &candidate).await;
         demanded.map_err(|Unopened { trouble, tls, .. }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
@@ -481,10 +486,14 @@ impl<'a> Approach<'a> {
 }
 
 /// The MTA-STS policy of a destination, where its mail exchangers get the mail.
-async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &Destination) -> Option<Arc<Policy>> {
-    let Destination::Exchangers(domain) = destination else { return None };
+async fn policy(
+    outbound: &Outbound,
+    settings: &OutboundSettings,
+    destination: &Destination,
+) -> (Option<Arc<Policy>>, Certainty) {
+    let Destination::Exchangers(domain) = destination else { return (None, Certainty::Sure) };
     if !settings.mta_sts.enabled || domain.literal().is_some() {
-        return None;
+        return (None, Certainty::Sure);
     }
     let Outbound { parts, policies } = outbound;
     policies.find(parts, settings, domain.as_str()).await
@@ -502,7 +511,7 @@ async fn hold(
         Standing::Over => false,
         Standing::Sure => true,
         Standing::Unsure => {
-            let sts = policy(outbound, settings, destination).await;
+            let (sts, _) = policy(outbound, settings, destination).await;
             terms.look_up(&outbound.parts, settings, destination, sts.as_deref(), group.id).await
         }
     }

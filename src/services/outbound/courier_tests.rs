@@ -287,9 +287,9 @@ async fn a_host_is_asked_for_the_certificate_of_the_name_with_the_records() {
         let destination = Destination::Exchangers("x.test".parse().unwrap());
         let host = hosts(&*parts.resolver, &destination, &parts.hostname, shuffle).await.unwrap().remove(0);
         let addresses = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await.unwrap();
-        let (way, sts) = (way(&settings, &destination), None);
-        let (destination, addresses) = (&destination, &addresses);
-        let candidate = Candidate { destination, way: &way, host: &host, addresses, sts, wish: SenderWish::None };
+        let (way, sts, certainty) = (way(&settings, &destination), None, Certainty::Sure);
+        let (destination, addresses, wish) = (&destination, &addresses, SenderWish::None);
+        let candidate = Candidate { destination, way: &way, host: &host, addresses, sts, certainty, wish };
         let demanded = demand(&parts, &settings, &candidate).await.unwrap();
         assert_eq!(called(&host.name, &demanded.policy), base);
     }
