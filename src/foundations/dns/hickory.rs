@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup as Found;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::ProtoError;
@@ -23,6 +24,8 @@ pub struct SystemResolver {
     large: Large,
     /// The resolver asked where signatures matter, if another's AD bit is trusted.
     trusted: Option<Stub>,
+    /// Whether signatures are checked here.
+    validates: bool,
 }
 
 impl SystemResolver {
@@ -50,7 +53,8 @@ impl SystemResolver {
         apply(settings, builder.options_mut());
         let resolver = builder.build().map_err(wrong)?;
         let trusted = if settings.dnssec == Dnssec::TrustAd { trusted(settings) } else { None };
-        Ok(Self { resolver, large: Large::within(settings.cache_memory), trusted })
+        let validates = settings.dnssec == Dnssec::Validate;
+        Ok(Self { resolver, large: Large::within(settings.cache_memory), trusted, validates })
     }
 
     async fn query<T>(&self, name: &str, kind: RecordType, pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
@@ -63,13 +67,34 @@ impl SystemResolver {
         if let Some(stub) = self.trusted.as_ref().filter(|_| SIGNED.contains(&kind)) {
             return of_trusted(name, stub.ask(&query, kind).await, pick);
         }
-        let answer = self.resolver.lookup(query, kind).await;
+        let mut found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
+        if self.validates && SIGNED.contains(&kind) && lacks_a_link(name, found.answers(), pick) {
+            for owner in found.answers().iter().map(|record| &record.name).chain([&query]) {
+                self.resolver.clear_lookup_cache(owner.clone(), kind);
+            }
+            found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
+            if lacks_a_link(name, found.answers(), pick) {
+                // Whoever can hide a link must not thereby switch off what its signature protects.
+                return Err(Error::new(name, ErrorKind::Temporary));
+            }
+        }
+        collect(name, found.answers(), pick)
+    }
+
+    fn failed(&self, name: &str, kind: RecordType, cause: NetError) -> Error {
+        let is_forged = self.validates
+            && matches!(&cause, NetError::Dns(DnsError::NoRecordsFound(none)) if is_doubtful(none, kind));
+        let error = failure(name, cause);
+        if is_forged { Error { kind: ErrorKind::Bogus, ..error } } else { error }
+    }
+
+    async fn ask(&self, query: &Name, kind: RecordType) -> Result<Found, NetError> {
+        let answer = self.resolver.lookup(query.clone(), kind).await;
         if self.large.is_too_much_with(&answer) {
             log::info!("Large answers have filled the DNS cache; it is emptied");
             self.resolver.clear_cache();
         }
-        let lookup = answer.map_err(|cause| failure(name, cause))?;
-        collect(name, lookup.answers(), pick)
+        answer
     }
 }
 
@@ -145,7 +170,16 @@ fn of_trusted<T>(
 
 fn collect<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> Result<Answer<T>, Error> {
     let mut answer = Answer { records: Vec::new(), ttl: Duration::MAX, security: Security::Secure, canonical: None };
+    let way = way(name, records, pick);
+    if way.is_none() {
+        answer.security = Security::Insecure;
+    }
     for record in records {
+        let owner = plain(&record.name);
+        // Whoever forges answers may add records of a domain of theirs, signed as they like.
+        if way.as_ref().is_some_and(|names| !names.contains(&owner)) {
+            continue;
+        }
         answer.ttl = answer.ttl.min(Duration::from_secs(record.ttl.into()));
         // Every link of a CNAME chain must be secure for the answer to be. Signatures are not signed, and of several only the one
         // that was needed is marked.
@@ -153,33 +187,35 @@ fn collect<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> 
             answer.security = Security::Insecure;
         }
         if let Some(found) = pick(&record.data) {
-            let owner = plain(&record.name);
             answer.canonical = Some(owner).filter(|owner| !owner.eq_ignore_ascii_case(name.trim_end_matches('.')));
             answer.records.push(found);
         }
     }
-    // The resolver leaves a link out if it knew the rest of the chain already: nothing vouches for that link.
-    if answer.canonical.as_deref().is_some_and(|canonical| !leads(records, name, canonical)) {
-        answer.security = Security::Insecure;
-    }
     if answer.records.is_empty() { Err(Error::new(name, ErrorKind::NoData)) } else { Ok(answer) }
 }
 
-/// Whether aliases among the records lead from one name to another.
-fn leads(records: &[Record], from: &str, to: &str) -> bool {
-    let mut name = from.trim_end_matches('.').to_ascii_lowercase();
-    for _ in 0..LONGEST_CHAIN {
-        if name == to {
-            return true;
+/// The names from the one that was asked for to the one that has what is wanted, each an alias of the next; `None` if the records do
+/// not lead there.
+fn way<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> Option<Vec<String>> {
+    let mut at = name_of(name).map_or_else(|_| name.to_owned(), |name| plain(&name));
+    let mut passed = Vec::new();
+    while passed.len() < LONGEST_CHAIN {
+        let here: Vec<&Record> = records.iter().filter(|record| plain(&record.name) == at).collect();
+        passed.push(at);
+        if here.iter().any(|record| pick(&record.data).is_some()) {
+            return Some(passed);
         }
-        let next = records.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if plain(&record.name) == name => Some(plain(&target.0)),
+        at = here.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) => Some(plain(&target.0)),
             _ => None,
-        });
-        let Some(next) = next else { return false };
-        name = next;
+        })?;
     }
-    false
+    None
+}
+
+/// Whether there is what is wanted, but not all of the way to it: the resolver leaves a link out if it knew the rest already.
+fn lacks_a_link<T>(name: &str, records: &[Record], pick: fn(&RData) -> Option<T>) -> bool {
+    way(name, records, pick).is_none() && records.iter().any(|record| pick(&record.data).is_some())
 }
 
 /// Most aliases, each of another, before the name that holds the records. Nobody needs as many.
@@ -217,6 +253,22 @@ fn is_proven(name: &str, none: &NoRecords) -> bool {
     plain(none.query.name()).eq_ignore_ascii_case(name.trim_end_matches('.'))
         && records().any(is_denial)
         && signed.all(|record| record.proof == Proof::Secure)
+}
+
+/// Whether unsigned records came along with the answer that there is nothing, and all of them are of other domains. The resolver asks for
+/// no proof then, as if the domain of the name were not signed either.
+fn is_of_strangers(none: &NoRecords) -> bool {
+    let records = || none.authorities.iter().flat_map(|all| all.iter());
+    records().next().is_some()
+        && records().all(|record| record.proof == Proof::Insecure && !record.name.zone_of(none.query.name()))
+}
+
+/// Whether an answer that there is nothing, where signatures matter, is no good although the resolver asked for no proof. These types are
+/// only asked for where the name itself is signed: even an unsigned subdomain would show as one.
+fn is_doubtful(none: &NoRecords, kind: RecordType) -> bool {
+    let is_bare = none.authorities.as_ref().is_none_or(|all| all.is_empty());
+    let needs_more = matches!(kind, RecordType::TLSA | RecordType::CNAME);
+    (is_bare && needs_more) || (SIGNED.contains(&kind) && is_of_strangers(none))
 }
 
 /// The name in the form this room promises.
@@ -407,6 +459,46 @@ mod tests {
             };
             let answer = collect("x.test", &records, pick).unwrap();
             assert_eq!(answer.security, wanted, "{records:?}");
+            // Whatever a forger adds, signed or not, counts for nothing.
+            if way("x.test", &records, pick).is_some() {
+                for added in
+                    [address("forger.test.", yes), address("forger.test.", no), alias("forger.test.", "x.test.", no)]
+                {
+                    let with_more = [&records[..], &[added]].concat();
+                    let same = collect("x.test", &with_more, pick).unwrap();
+                    assert_eq!((same.security, same.records.len()), (wanted, 1), "{with_more:?}");
+                    assert_eq!(same.canonical, answer.canonical, "{with_more:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn unsigned_records_of_other_domains_prove_nothing() {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        for (owners, wanted) in [
+            (vec![("x.test.", Proof::Insecure)], false),
+            (vec![("TEST.", Proof::Insecure)], false),
+            (vec![("forger.test.", Proof::Insecure)], true),
+            (vec![("forger.test.", Proof::Insecure), ("x.test.", Proof::Insecure)], false),
+            (vec![("a._tcp.x.test.", Proof::Secure)], false),
+            (vec![], false),
+        ] {
+            let query = hickory_resolver::proto::op::Query::query(name("_25._tcp.x.test."), RecordType::TLSA);
+            let mut none = NoRecords::new(query, ResponseCode::NoError);
+            let record = |(owner, proof): &(&str, Proof)| {
+                let mut record = Record::update0(name(owner), 300, RecordType::SOA);
+                record.proof = *proof;
+                record
+            };
+            let all: Vec<Record> = owners.iter().map(record).collect();
+            none.authorities = Some(all.into());
+            assert_eq!(is_of_strangers(&none), wanted, "{owners:?}");
+            for (kind, of_kind) in
+                [(RecordType::TLSA, wanted || owners.is_empty()), (RecordType::MX, wanted), (RecordType::TXT, false)]
+            {
+                assert_eq!(is_doubtful(&none, kind), of_kind, "{owners:?} {kind}");
+            }
         }
     }
 

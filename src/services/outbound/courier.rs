@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, By, Contact, Outcome, Verified};
 use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
-use super::hosts::{Addresses, Host, are_ours, host_addresses, hosts, loops};
-use super::mta_sts::Policy;
+use super::hosts::{Addresses, Host, Shuffle, are_ours, host_addresses, hosts, loops};
+use super::mta_sts::{Certainty, Policy};
 use super::observed::{Far, Observer};
 use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
@@ -239,21 +239,25 @@ impl Courier {
     /// Goes through the hosts until every recipient has its result.
     async fn seek(&mut self, work: &mut Work<'_>) -> Result<(), Trouble> {
         let (outbound, destination) = (self.outbound.clone(), self.destination.clone());
-        let (parts, settings, id) = (&outbound.parts, Arc::clone(&work.settings), work.group.id);
+        let (parts, settings) = (&outbound.parts, Arc::clone(&work.settings));
         let wish = SenderWish::of(&work.group);
-        let sts = if wish == SenderWish::Waived { None } else { policy(&outbound, &settings, &destination).await };
-        let approach = Approach::new(parts, &settings, &destination, sts.as_deref(), wish);
+        let (sts, certainty) = match wish {
+            SenderWish::Waived => (None, Certainty::Sure),
+            _ => policy(&outbound, &settings, &destination).await,
+        };
+        let approach = Approach::new(parts, &settings, &destination, (sts.as_deref(), certainty), wish);
         let mut addresses_left = settings.addresses_tried.max(1);
         let mut without_route = 0;
         let mut sessions_left = settings.sessions_tried.max(1);
-        let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, id).await?;
+        let shuffle = Shuffle::of(work.group.id, approach.begun);
+        let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, shuffle).await?;
         let mut hosts_left = hosts.len();
         for host in hosts {
             hosts_left -= 1;
             if work.is_done() {
                 return Ok(());
             }
-            let found = host_addresses(&*parts.resolver, &host, settings.families, id).await;
+            let found = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await;
             let addresses = match found {
                 Ok(found) => found,
                 Err(trouble) => {
@@ -272,10 +276,17 @@ impl Courier {
                     continue;
                 }
             };
+            // One is left for each of the next hosts: a site that is down may have many addresses.
+            let hosts_after = u32::try_from(hosts_left).unwrap_or(u32::MAX);
+            let mut left_here = addresses_left.saturating_sub(hosts_after).max(1);
             for address in addresses.all {
                 if work.is_done() || addresses_left == 0 || sessions_left == 0 {
                     return Ok(());
                 }
+                if left_here == 0 {
+                    break;
+                }
+                left_here -= 1;
                 addresses_left -= 1;
                 let is_last = hosts_left == 0 || sessions_left == 1 || addresses_left == 0;
                 let next = if is_last { NextHost::None } else { NextHost::Left };
@@ -290,6 +301,7 @@ impl Courier {
                     Visit::NoRoute if without_route < settings.addresses_tried => {
                         without_route += 1;
                         addresses_left += 1;
+                        left_here += 1;
                     }
                     Visit::NoRoute => {}
                     Visit::Loop => return Ok(()),
@@ -400,6 +412,7 @@ struct Approach<'a> {
     way: Way,
     finding: Finding,
     sts: Option<&'a Policy>,
+    certainty: Certainty,
     wish: SenderWish,
     /// Before what its hosts must show is looked up.
     begun: Timestamp,
@@ -411,7 +424,7 @@ impl<'a> Approach<'a> {
         parts: &'a OutboundParts,
         settings: &'a OutboundSettings,
         destination: &'a Destination,
-        sts: Option<&'a Policy>,
+        (sts, certainty): (Option<&'a Policy>, Certainty),
         wish: SenderWish,
     ) -> Self {
         let name = match destination {
@@ -427,13 +440,14 @@ impl<'a> Approach<'a> {
             _ => Finding::ByRoute,
         };
         let (way, begun) = (way(settings, destination), parts.clock.now());
-        Self { parts, settings, destination, way, finding, sts, wish, begun, observer }
+        Self { parts, settings, destination, way, finding, sts, certainty, wish, begun, observer }
     }
 
     /// What a host must show; see [`demand`].
     async fn demand(&self, host: &Host, addresses: &Addresses) -> Result<Demand, Trouble> {
-        let Self { parts, settings, destination, way, sts, wish, .. } = self;
-        let candidate = Candidate { destination, way, host, addresses, sts: *sts, wish: *wish };
+        let Self { parts, settings, destination, way, .. } = self;
+        let (sts, certainty, wish) = (self.sts, self.certainty, self.wish);
+        let candidate = Candidate { destination, way, host, addresses, sts, certainty, wish };
         let demanded = demand(parts, settings, &candidate).await;
         demanded.map_err(|Unopened { trouble, tls, .. }| {
             if let (Some(observer), Some(failure)) = (&self.observer, tls) {
@@ -472,10 +486,14 @@ impl<'a> Approach<'a> {
 }
 
 /// The MTA-STS policy of a destination, where its mail exchangers get the mail.
-async fn policy(outbound: &Outbound, settings: &OutboundSettings, destination: &Destination) -> Option<Arc<Policy>> {
-    let Destination::Exchangers(domain) = destination else { return None };
+async fn policy(
+    outbound: &Outbound,
+    settings: &OutboundSettings,
+    destination: &Destination,
+) -> (Option<Arc<Policy>>, Certainty) {
+    let Destination::Exchangers(domain) = destination else { return (None, Certainty::Sure) };
     if !settings.mta_sts.enabled || domain.literal().is_some() {
-        return None;
+        return (None, Certainty::Sure);
     }
     let Outbound { parts, policies } = outbound;
     policies.find(parts, settings, domain.as_str()).await
@@ -493,7 +511,7 @@ async fn hold(
         Standing::Over => false,
         Standing::Sure => true,
         Standing::Unsure => {
-            let sts = policy(outbound, settings, destination).await;
+            let (sts, _) = policy(outbound, settings, destination).await;
             terms.look_up(&outbound.parts, settings, destination, sts.as_deref(), group.id).await
         }
     }

@@ -168,19 +168,16 @@ impl Connector for OnlyIpv4 {
     }
 }
 
-#[tokio::test]
-async fn addresses_without_a_route_are_not_in_the_way_of_others() {
+/// Sends a message where only this address answers.
+async fn expect_arrival_at(address: [u8; 4], zone: &str) {
     let (near, far) = tokio::io::duplex(1 << 12);
-    let zone = ZoneResolver::new();
-    for n in 1..=4 {
-        let lines = format!("x.test MX {n} h{n}.test\nh{n}.test A 192.0.2.{n}\nh{n}.test AAAA 2001:db8::{n}");
-        zone.add(&lines).unwrap();
-    }
+    let resolver = ZoneResolver::new();
+    resolver.add(zone).unwrap();
     let parts = OutboundParts {
         settings: Live::default(),
         hostname: "mail.example.test".parse().unwrap(),
-        resolver: Arc::new(zone),
-        connector: Arc::new(OnlyIpv4(IpAddr::from([192, 0, 2, 4]), ToOne(Mutex::new(vec![near])))),
+        resolver: Arc::new(resolver),
+        connector: Arc::new(OnlyIpv4(IpAddr::from(address), ToOne(Mutex::new(vec![near])))),
         roots: Roots::of(rustls::RootCertStore::empty()),
         clock: Arc::new(SystemClock),
         reports: None,
@@ -193,6 +190,19 @@ async fn addresses_without_a_route_are_not_in_the_way_of_others() {
     let (outcomes, messages) = tokio::join!(sending, one_at_a_time(far, "RCPTMAX=1", &unused));
     assert!(matches!(&outcomes[..], [Outcome::Relayed { .. }]), "{outcomes:?}");
     assert_eq!(messages, 1);
+}
+
+#[tokio::test]
+async fn addresses_without_a_route_are_not_in_the_way_of_others() {
+    let lines = |n: u8| format!("x.test MX {n} h{n}.test\nh{n}.test A 192.0.2.{n}\nh{n}.test AAAA 2001:db8::{n}\n");
+    expect_arrival_at([192, 0, 2, 4], &(1..=4).map(lines).collect::<String>()).await;
+}
+
+#[tokio::test]
+async fn many_addresses_of_a_host_are_not_in_the_way_of_the_next() {
+    let down: String = (1..=9_u8).map(|n| format!("h1.test A 192.0.2.{n}\n")).collect();
+    let zone = format!("x.test MX 1 h1.test\nx.test MX 2 h2.test\n{down}h2.test A 192.0.2.10");
+    expect_arrival_at([192, 0, 2, 10], &zone).await;
 }
 
 #[tokio::test]
@@ -272,13 +282,14 @@ async fn a_host_is_asked_for_the_certificate_of_the_name_with_the_records() {
         let zone = Arc::new(ZoneResolver::new());
         zone.add(&format!("{alias}_25._tcp.{base} SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
         let Outbound { parts, .. } = outbound_in(zone, vec![], Arc::new(SystemClock));
-        let (settings, id) = (parts.settings.get(), QueueId::generate(Timestamp::EPOCH));
+        let settings = parts.settings.get();
+        let shuffle = Shuffle::of(QueueId::generate(Timestamp::EPOCH), Timestamp::EPOCH);
         let destination = Destination::Exchangers("x.test".parse().unwrap());
-        let host = hosts(&*parts.resolver, &destination, &parts.hostname, id).await.unwrap().remove(0);
-        let addresses = host_addresses(&*parts.resolver, &host, settings.families, id).await.unwrap();
-        let (way, sts) = (way(&settings, &destination), None);
-        let (destination, addresses) = (&destination, &addresses);
-        let candidate = Candidate { destination, way: &way, host: &host, addresses, sts, wish: SenderWish::None };
+        let host = hosts(&*parts.resolver, &destination, &parts.hostname, shuffle).await.unwrap().remove(0);
+        let addresses = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await.unwrap();
+        let (way, sts, certainty) = (way(&settings, &destination), None, Certainty::Sure);
+        let (destination, addresses, wish) = (&destination, &addresses, SenderWish::None);
+        let candidate = Candidate { destination, way: &way, host: &host, addresses, sts, certainty, wish };
         let demanded = demand(&parts, &settings, &candidate).await.unwrap();
         assert_eq!(called(&host.name, &demanded.policy), base);
     }

@@ -3,7 +3,7 @@
 use mail_auth::report::tlsrpt::ResultType;
 
 use super::hosts::{Addresses, Host};
-use super::mta_sts::{Mode, Policy};
+use super::mta_sts::{Certainty, Mode, Policy};
 use super::opening::Unopened;
 use super::route::{OutboundParts, Way};
 use super::{Group, OutboundSettings, Scope, TlsLevel, TlsPolicy, Trouble, dane};
@@ -66,6 +66,8 @@ pub(super) struct Candidate<'a> {
     pub(super) addresses: &'a Addresses,
     /// The policy of the destination.
     pub(super) sts: Option<&'a Policy>,
+    /// Whether that is known.
+    pub(super) certainty: Certainty,
     pub(super) wish: SenderWish,
 }
 
@@ -75,7 +77,7 @@ pub(super) async fn demand(
     settings: &OutboundSettings,
     candidate: &Candidate<'_>,
 ) -> Result<Demand, Unopened> {
-    let &Candidate { destination, way, host, addresses, sts, wish } = candidate;
+    let &Candidate { destination, way, host, addresses, sts, certainty, wish } = candidate;
     let enforced = sts.filter(|policy| policy.mode == Mode::Enforce);
     let mut demand = configured(way, host, wish);
     if wish == SenderWish::Waived {
@@ -102,7 +104,7 @@ pub(super) async fn demand(
     }
     let Some(enforced) = enforced else {
         let is_enough = wish != SenderWish::Required || is_vouched(destination, host, sts);
-        return if is_enough { Ok(demand) } else { Err(unvouched(host).into()) };
+        return if is_enough { Ok(demand) } else { Err(unvouched(host, certainty).into()) };
     };
     if !enforced.allows(&host.name) {
         let text = format!("The MTA-STS policy of the domain does not list {}", host.name);
@@ -120,12 +122,16 @@ fn is_vouched(destination: &Destination, host: &Host, sts: Option<&Policy>) -> b
     is_domain_itself || host.vouched == Security::Secure || is_listed()
 }
 
-fn unvouched(host: &Host) -> Trouble {
+fn unvouched(host: &Host, certainty: Certainty) -> Trouble {
+    let (class, end) = match certainty {
+        Certainty::Sure => (5, ""),
+        Certainty::Unsure => (4, "; whether there is such a policy cannot be found out now"),
+    };
     let text = format!(
-        "The sender requires TLS all the way (REQUIRETLS), and neither DNSSEC nor an MTA-STS policy vouches for {}",
+        "The sender requires TLS all the way (REQUIRETLS), and neither DNSSEC nor an MTA-STS policy vouches for {}{end}",
         host.name
     );
-    Trouble::ours(EnhancedStatus::new(5, 7, 10), text, Scope::Message)
+    Trouble::ours(EnhancedStatus::new(class, 7, 10), text, Scope::Message)
 }
 
 /// The names whose records count for a host, in the order in which they are looked for (RFC 7672 §2.2.2).

@@ -2,9 +2,11 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Families, Scope, Trouble};
 use crate::foundations::address::Domain;
+use crate::foundations::clock::Timestamp;
 use crate::foundations::dns::{Error, ErrorKind, Mx, Resolver, Security, addresses};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::EnhancedStatus;
@@ -21,12 +23,37 @@ pub(super) struct Host {
     pub(super) is_set: bool,
 }
 
+/// How hosts of equal preference, and the addresses of each, are shuffled, so that they share the load.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shuffle {
+    id: QueueId,
+    period: u64,
+}
+
+/// How long a message finds the same order, so that a second attempt goes to the host that has greylisted the first. After that it finds
+/// another: among more addresses than are tried in one attempt, those that answer come first some time.
+const SAME_ORDER: Duration = Duration::from_secs(3 * 3_600);
+
+impl Shuffle {
+    /// For an attempt with this message at this time.
+    pub(super) fn of(id: QueueId, now: Timestamp) -> Self {
+        Self { id, period: now.since(id.made_at()).as_secs() / SAME_ORDER.as_secs() }
+    }
+
+    /// A random rank.
+    fn rank(self, what: &impl Hash) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (self.id, self.period, what).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// The hosts for a destination: by preference, shuffled among equals (RFC 5321 §5.1).
 pub(super) async fn hosts(
     resolver: &dyn Resolver,
     destination: &Destination,
     own: &Domain,
-    id: QueueId,
+    shuffle: Shuffle,
 ) -> Result<Vec<Host>, Trouble> {
     let domain = match destination {
         Destination::Host(host, _) => {
@@ -39,7 +66,7 @@ pub(super) async fn hosts(
         return Ok(vec![Host { name: domain.as_str().to_owned(), vouched: Security::Secure, is_set: false }]);
     }
     match resolver.mx(domain.as_str()).await {
-        Ok(answer) => Ok(exchangers(answer.records, domain, own, id)?
+        Ok(answer) => Ok(exchangers(answer.records, domain, own, shuffle)?
             .into_iter()
             .map(|name| Host { name, vouched: answer.security, is_set: false })
             .collect()),
@@ -57,13 +84,13 @@ pub(super) async fn hosts(
     }
 }
 
-fn exchangers(mut records: Vec<Mx>, domain: &Domain, own: &Domain, id: QueueId) -> Result<Vec<String>, Trouble> {
+fn exchangers(mut records: Vec<Mx>, domain: &Domain, own: &Domain, shuffle: Shuffle) -> Result<Vec<String>, Trouble> {
     // RFC 7505 §3: a single "." says that the domain takes no mail.
     if records.iter().all(|mx| mx.exchange.is_empty()) {
         return Err(trouble(5, 1, 10, format!("The domain {domain} accepts no mail (null MX)")));
     }
     records.retain(|mx| !mx.exchange.is_empty());
-    records.sort_by_cached_key(|mx| (mx.preference, shuffle(id, &mx.exchange)));
+    records.sort_by_cached_key(|mx| (mx.preference, shuffle.rank(&mx.exchange)));
     records.dedup_by(|a, b| a.exchange == b.exchange);
     // RFC 5321 §5.1: hosts that are no nearer to the goal than we are would send it back.
     if let Some(ours) = records.iter().find(|mx| mx.exchange == own.as_str()).map(|mx| mx.preference) {
@@ -92,7 +119,7 @@ pub(super) async fn host_addresses(
     resolver: &dyn Resolver,
     host: &Host,
     families: Families,
-    id: QueueId,
+    shuffle: Shuffle,
 ) -> Result<Addresses, Trouble> {
     let literal = host.name.parse::<Domain>().ok().and_then(|domain| domain.literal());
     let (mut all, security, canonical) = match literal {
@@ -116,7 +143,7 @@ pub(super) async fn host_addresses(
     if all.is_empty() {
         return Err(without_address(host, "no address of a kind that this server uses"));
     }
-    all.sort_by_cached_key(|address| shuffle(id, address));
+    all.sort_by_cached_key(|address| shuffle.rank(address));
     let (v6, v4): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_ipv6);
     let mut ordered = Vec::with_capacity(v6.len() + v4.len());
     let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
@@ -155,14 +182,6 @@ pub(super) fn loops(host: &str) -> Trouble {
     trouble(5, 4, 6, text)
 }
 
-/// A random rank that is always the same for the same message: hosts of equal preference share the load, and a second
-/// attempt goes to the host that has greylisted the first.
-fn shuffle(id: QueueId, what: &impl Hash) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    (id, what).hash(&mut hasher);
-    hasher.finish()
-}
-
 fn trouble(class: u16, subject: u16, detail: u16, text: impl Into<String>) -> Trouble {
     Trouble::ours(EnhancedStatus::new(class, subject, detail), text, Scope::Destination)
 }
@@ -170,15 +189,19 @@ fn trouble(class: u16, subject: u16, detail: u16, text: impl Into<String>) -> Tr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foundations::clock::Timestamp;
     use crate::foundations::dns::ZoneResolver;
+
+    /// That of a message that has just come.
+    fn as_it_comes() -> Shuffle {
+        Shuffle::of(QueueId::generate(Timestamp::EPOCH), Timestamp::EPOCH)
+    }
 
     async fn find(zone: &str, domain: &str) -> Result<Vec<String>, String> {
         let resolver = ZoneResolver::new();
         resolver.add(zone).unwrap();
         let destination = Destination::Exchangers(domain.parse().unwrap());
         let own = "mail.example.test".parse().unwrap();
-        let found = hosts(&resolver, &destination, &own, QueueId::generate(Timestamp::EPOCH)).await;
+        let found = hosts(&resolver, &destination, &own, as_it_comes()).await;
         found.map(|hosts| hosts.into_iter().map(|host| host.name).collect()).map_err(|t| t.status.to_string())
     }
 
@@ -207,17 +230,36 @@ mod tests {
         let resolver = ZoneResolver::new();
         resolver.add("h.test A 192.0.2.1\nh.test A 192.0.2.2\nh.test AAAA 2001:db8::1").unwrap();
         let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure, is_set: false };
-        let id = QueueId::generate(Timestamp::EPOCH);
-        let Addresses { all, security, .. } = host_addresses(&resolver, &host, Families::Both, id).await.unwrap();
+        let shuffle = as_it_comes();
+        let Addresses { all, security, .. } = host_addresses(&resolver, &host, Families::Both, shuffle).await.unwrap();
         assert_eq!(security, Security::Insecure);
         assert_eq!(all.iter().map(IpAddr::is_ipv6).collect::<Vec<_>>(), [true, false, false]);
-        let only = host_addresses(&resolver, &host, Families::Ipv6, id).await.unwrap().all;
+        let only = host_addresses(&resolver, &host, Families::Ipv6, shuffle).await.unwrap().all;
         assert_eq!(only.len(), 1);
         let literal = Host { name: "[ipv6:::1]".to_owned(), vouched: Security::Secure, is_set: false };
         assert_eq!(
-            host_addresses(&resolver, &literal, Families::Both, id).await.unwrap().all,
+            host_addresses(&resolver, &literal, Families::Both, shuffle).await.unwrap().all,
             [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
         );
+    }
+
+    #[tokio::test]
+    async fn the_order_stays_for_a_while_and_not_for_ever() {
+        let resolver = ZoneResolver::new();
+        let lines: Vec<String> = (1..=9).map(|n| format!("h.test A 192.0.2.{n}")).collect();
+        resolver.add(&lines.join("\n")).unwrap();
+        let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure, is_set: false };
+        let id = QueueId::generate(Timestamp::EPOCH);
+        let mut orders = Vec::new();
+        for hours in [0, 2, 3, 9, 50] {
+            let shuffle = Shuffle::of(id, Timestamp::EPOCH + Duration::from_secs(hours * 3_600));
+            orders.push(host_addresses(&resolver, &host, Families::Both, shuffle).await.unwrap().all);
+        }
+        assert_eq!(orders[0], orders[1]);
+        orders.sort();
+        orders.dedup();
+        // By chance, two periods may have the same order.
+        assert!(orders.len() > 1, "{orders:?}");
     }
 
     #[tokio::test]
@@ -231,8 +273,7 @@ mod tests {
             ("six.test", true, "4.3.5"),
         ] {
             let host = Host { name: name.to_owned(), vouched: Security::Insecure, is_set };
-            let id = QueueId::generate(Timestamp::EPOCH);
-            let trouble = host_addresses(&resolver, &host, Families::Ipv4, id).await.unwrap_err();
+            let trouble = host_addresses(&resolver, &host, Families::Ipv4, as_it_comes()).await.unwrap_err();
             assert_eq!(trouble.status.to_string(), status, "{name}");
         }
     }

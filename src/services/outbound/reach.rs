@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::attempt::brief;
 use super::dialogue::Dialogue;
-use super::hosts::{host_addresses, hosts};
+use super::hosts::{Shuffle, host_addresses, hosts};
 use super::route::{OutboundParts, way};
 use super::{Io, Outbound, OutboundSettings, Protection, Trouble};
 use crate::foundations::address::Domain;
@@ -64,10 +64,11 @@ impl Outbound {
     /// The destination has no host, or the host no address.
     pub async fn try_out(&self, destination: &Destination, patience: Duration) -> Result<Vec<Tried>, Trouble> {
         let parts = &*self.parts;
-        let (settings, id) = (parts.settings.get(), QueueId::generate(parts.clock.now()));
-        let found = hosts(&*parts.resolver, destination, &parts.hostname, id).await?;
+        let (settings, now) = (parts.settings.get(), parts.clock.now());
+        let shuffle = Shuffle::of(QueueId::generate(now), now);
+        let found = hosts(&*parts.resolver, destination, &parts.hostname, shuffle).await?;
         let Some(host) = found.into_iter().next() else { return Ok(Vec::new()) };
-        let all = host_addresses(&*parts.resolver, &host, settings.families, id).await?.all;
+        let all = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await?.all;
         let of_each_kind = [all.iter().find(|ip| ip.is_ipv4()), all.iter().find(|ip| ip.is_ipv6())];
         let way = way(&settings, destination);
         let (settings, way, host) = (&*settings, &way, &host);

@@ -18,8 +18,9 @@ crate::settings! {
         pub source_ipv6: Option<IpAddr> = None,
         /// Which kinds of addresses are used.
         pub families: Families = Families::Both,
-        /// Most addresses tried in one attempt. After that the attempt has failed for now. As many more are passed over to which
-        /// this machine has no route, such as IPv6 addresses without an IPv6 network.
+        /// Most addresses tried in one attempt. After that the attempt has failed for now. One of them is left for each of the next
+        /// mail exchangers. As many more are passed over to which this machine has no route, such as IPv6 addresses without an
+        /// IPv6 network.
         pub addresses_tried: u32 = 5,
         /// Most answering hosts tried in one attempt. After that the attempt has failed for now.
         pub sessions_tried: u32 = 2,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
-use super::hosts::{Host, host_addresses};
-use super::mta_sts::Policy;
+use super::hosts::{Host, Shuffle, host_addresses};
+use super::mta_sts::{Certainty, Policy};
 use super::route::{OutboundParts, way};
 use super::{Group, OutboundSettings};
 use crate::foundations::clock::Timestamp;
@@ -68,10 +68,12 @@ impl Terms {
     ) -> bool {
         let now = parts.clock.now();
         let Self { host, wish, demand: before, .. } = &*self;
-        let found = host_addresses(&*parts.resolver, host, settings.families, id).await;
+        let found = host_addresses(&*parts.resolver, host, settings.families, Shuffle::of(id, now)).await;
         let Ok(addresses) = found else { return false };
         let way = way(settings, destination);
-        let candidate = Candidate { destination, way: &way, host, addresses: &addresses, sts, wish: *wish };
+        // Why it does not hold makes no difference here.
+        let certainty = Certainty::Sure;
+        let candidate = Candidate { destination, way: &way, host, addresses: &addresses, sts, certainty, wish: *wish };
         let holds = demand(parts, settings, &candidate).await.is_ok_and(|demanded| demanded == *before);
         self.found = now;
         holds

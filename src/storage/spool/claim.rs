@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::commit::{Change, Job};
 use super::entry::{ENTRY_COLUMNS, ENTRY_WIDTH, RECIPIENT_COLUMNS, entry, queued};
-use super::turns::{Due, take_turns};
+use super::turns::{Due, Place, take_turns};
 use super::{Destination, Entry, Error, Queued, RecipientKey, RecipientState, Spool};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::QueueId;
@@ -40,11 +40,30 @@ pub struct Claimed {
 
 /// Keys in one statement.
 const SLICE: usize = 500;
-/// Recipients among which a claim chooses: so many that have been due for longest, and as many of the latest. If more are due, those
-/// in between come nearer as these are claimed.
+/// Recipients in one of the windows among which a claim chooses: those that have been due for longest, the latest, and some in between.
 const WINDOW: u32 = 500;
 /// Most destinations in one exception, to keep the statement short.
 const MOST_EXCEPTIONS: usize = 100;
+
+/// Which recipients a claim looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Window {
+    /// Those that have been due for longest.
+    Oldest,
+    /// Those after this one.
+    After(Place),
+    /// Those that have become due last, the very last first.
+    Latest,
+}
+
+/// How recipients that can be claimed are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    /// In the order in which they become due.
+    ByTime,
+    /// By their keys, which are known.
+    ByKey,
+}
 
 impl Spool {
     /// Claims recipients that are due now, the longest due first, for the length of a lease. If more are due than can be claimed, the
@@ -53,7 +72,7 @@ impl Spool {
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>, Error> {
         let now = self.clock().now();
         // Mostly nothing is due. Finding that out must not keep writers waiting.
-        let mut due = self.parties(claim, now, "ASC").await?;
+        let mut due = self.look(claim, Window::Oldest, now).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
@@ -61,27 +80,44 @@ impl Spool {
         if due.len() <= most {
             return self.reserve(claim, &[], now).await;
         }
-        if due.len() >= window {
-            let known: HashSet<RecipientKey> = due.iter().map(|one| one.key).collect();
-            let latest = self.parties(claim, now, "DESC").await?;
-            due.extend(latest.into_iter().rev().filter(|one| !known.contains(&one.key)));
+        if let Some(oldest) = due.get(window - 1).map(Due::place) {
+            let between = self.look_on(claim, oldest, now).await?;
+            let latest = self.look(claim, Window::Latest, now).await?;
+            let mut known: HashSet<RecipientKey> = due.iter().map(|one| one.key).collect();
+            due.extend(between.into_iter().chain(latest.into_iter().rev()).filter(|one| known.insert(one.key)));
         }
         self.reserve(claim, &take_turns(&due, claim.in_hand, most), now).await
     }
 
-    /// Some of the recipients that can be claimed, in this order of the times at which they are due.
-    async fn parties(&self, claim: Claim<'_>, now: Timestamp, order: &'static str) -> Result<Vec<Due>, Error> {
-        let (condition, mut values) = self.due(claim, now);
+    /// The recipients after those at which the last claim looked, or after the oldest. So every claim sees others, and whoever came
+    /// between two large mailings does not wait for the end of the first.
+    async fn look_on(&self, claim: Claim<'_>, oldest: Place, now: Timestamp) -> Result<Vec<Due>, Error> {
+        let after = self.looked_up_to().lock().map_or(oldest, |place| place.max(oldest));
+        let found = self.look(claim, Window::After(after), now).await?;
+        // From the end it starts anew.
+        *self.looked_up_to().lock() = found.get(WINDOW as usize - 1).map(Due::place);
+        Ok(found)
+    }
+
+    /// Some of the recipients that can be claimed, and their parties.
+    async fn look(&self, claim: Claim<'_>, window: Window, now: Timestamp) -> Result<Vec<Due>, Error> {
+        let (mut condition, mut values) = self.due(claim, now, Finding::ByTime);
+        let order = if window == Window::Latest { "DESC" } else { "ASC" };
+        if let Window::After((due_at, key)) = window {
+            // The first part is for the index.
+            condition.push_str(" AND due_at >= ? AND (due_at > ? OR id > ?)");
+            values.extend([Val::from(due_at), Val::from(due_at), Val::from(key)]);
+        }
         values.push(Val::from(WINDOW));
         let sql = Sql::assembled(format!(
-            "SELECT c.id, e.login, e.sender FROM (SELECT id, entry, due_at FROM queue_recipients WHERE {condition} \
-             ORDER BY due_at {order}, id {order} LIMIT ?) AS c LEFT JOIN queue_entries e ON e.id = c.entry \
-             ORDER BY c.due_at {order}, c.id {order}"
+            "SELECT c.id, c.due_at, e.login, e.sender FROM (SELECT id, entry, due_at FROM queue_recipients \
+             WHERE {condition} ORDER BY due_at {order}, id {order} LIMIT ?) AS c \
+             LEFT JOIN queue_entries e ON e.id = c.entry ORDER BY c.due_at {order}, c.id {order}"
         ));
         let mut due = Vec::new();
         for row in &self.database().fetch_all(&sql, &values).await? {
-            let party = row.opt_text(1)?.or(row.opt_text(2)?).unwrap_or_default();
-            due.push(Due { key: RecipientKey(row.int(0)?), party });
+            let party = row.opt_text(2)?.or(row.opt_text(3)?).unwrap_or_default();
+            due.push(Due { key: RecipientKey(row.int(0)?), due_at: row.time(1)?, party });
         }
         Ok(due)
     }
@@ -92,11 +128,11 @@ impl Spool {
         let mut transaction = self.database().begin_with(Durability::Relaxed).await?;
         let mut keys = Vec::new();
         if !chosen.is_empty() {
-            keys = self.lock(&mut transaction, claim, ("IN", chosen), claim.limit, now).await?;
+            keys = self.lock_chosen(&mut transaction, claim, chosen, now).await?;
         }
         let left = claim.limit.saturating_sub(u32::try_from(keys.len()).unwrap_or(u32::MAX));
         if left > 0 {
-            keys.extend(self.lock(&mut transaction, claim, ("NOT IN", chosen), left, now).await?);
+            keys.extend(self.lock_others(&mut transaction, (Claim { limit: left, ..claim }, chosen), now).await?);
         }
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -125,26 +161,38 @@ impl Spool {
         Ok(groups.claimed)
     }
 
-    /// Locks recipients that can be claimed, of those that are among the chosen or are not.
-    async fn lock(
+    /// Locks those of the chosen recipients that can still be claimed.
+    async fn lock_chosen(
         &self,
         transaction: &mut Transaction,
         claim: Claim<'_>,
-        (among, chosen): (&'static str, &[RecipientKey]),
-        limit: u32,
+        chosen: &[RecipientKey],
         now: Timestamp,
     ) -> Result<Vec<Val>, Error> {
-        let (mut condition, mut values) = self.due(claim, now);
+        let (condition, mut values) = self.due(claim, now, Finding::ByKey);
+        let (marks, locked) = (vec!["?"; chosen.len()].join(", "), transaction.dialect().skip_locked());
+        let sql = Sql::rare(format!("SELECT id FROM queue_recipients WHERE {condition} AND id IN ({marks}){locked}"));
+        values.extend(chosen.iter().copied().map(Val::from));
+        keys(&transaction.fetch_all(sql, &values).await?)
+    }
+
+    /// Locks other recipients that can be claimed, the longest due first.
+    async fn lock_others(
+        &self,
+        transaction: &mut Transaction,
+        (claim, chosen): (Claim<'_>, &[RecipientKey]),
+        now: Timestamp,
+    ) -> Result<Vec<Val>, Error> {
+        let (mut condition, mut values) = self.due(claim, now, Finding::ByTime);
         if !chosen.is_empty() {
-            condition.push_str(&format!(" AND id {among} ({})", vec!["?"; chosen.len()].join(", ")));
+            condition.push_str(&format!(" AND id NOT IN ({})", vec!["?"; chosen.len()].join(", ")));
             values.extend(chosen.iter().copied().map(Val::from));
         }
-        values.push(Val::from(limit));
+        values.push(Val::from(claim.limit));
         let locked = transaction.dialect().skip_locked();
         let sql = format!("SELECT id FROM queue_recipients WHERE {condition} ORDER BY due_at, id LIMIT ?{locked}");
         let sql = if chosen.is_empty() { Sql::assembled(sql) } else { Sql::rare(sql) };
-        let rows = transaction.fetch_all(&sql, &values).await?;
-        Ok(rows.iter().map(|row| row.int(0).map(Val::from)).collect::<Result<_, _>>()?)
+        keys(&transaction.fetch_all(sql, &values).await?)
     }
 
     /// Which recipients can be claimed.
@@ -152,9 +200,11 @@ impl Spool {
     /// Leases are for nodes that do not come back. They end by the wall clock, which may be set forward while an
     /// attempt is in progress. So a node never claims its own claims again, nor those of a node whose own lease is
     /// still valid by the database's clock.
-    fn due(&self, claim: Claim<'_>, now: Timestamp) -> (String, Vec<Val>) {
+    fn due(&self, claim: Claim<'_>, now: Timestamp, finding: Finding) -> (String, Vec<Val>) {
+        // SQLite goes by an index over all that is due even if it is told the keys, unless the columns are part of a term.
+        let sign = if finding == Finding::ByKey { "+" } else { "" };
         let mut condition = format!(
-            "state = ? AND due_at <= ? AND (owner IS NULL OR owner <> ? AND NOT EXISTS \
+            "{sign}state = ? AND {sign}due_at <= ? AND (owner IS NULL OR owner <> ? AND NOT EXISTS \
              (SELECT 1 FROM queue_nodes n WHERE n.node = owner AND n.lease_end > {}))",
             self.database().dialect().now()
         );
@@ -174,7 +224,7 @@ impl Spool {
     /// When the next recipient is due that this node could claim with these exceptions; `None` if there is none.
     pub async fn next_due(&self, owner: &str, except: &[Destination]) -> Result<Option<Timestamp>, Error> {
         let claim = Claim { owner, only: None, except, limit: 1, in_hand: &[] };
-        let (condition, values) = self.due(claim, Timestamp::from_unix_micros(i64::MAX));
+        let (condition, values) = self.due(claim, Timestamp::from_unix_micros(i64::MAX), Finding::ByTime);
         let sql = Sql::assembled(format!("SELECT MIN(due_at) FROM queue_recipients WHERE {condition}"));
         let row = self.database().fetch_optional(&sql, &values).await?;
         Ok(row.map(|row| row.opt_time(0)).transpose()?.flatten())
@@ -334,6 +384,11 @@ async fn hold_corrupt(transaction: &mut Transaction, row: &Row, error: &Error) -
     let sql = "UPDATE queue_entries SET hold_reason = ? WHERE id = ?";
     transaction.execute(sql, &[Val::from(error.to_string()), Val::from(id)]).await?;
     Ok(())
+}
+
+/// The keys in the first column of rows.
+fn keys(rows: &[Row]) -> Result<Vec<Val>, Error> {
+    Ok(rows.iter().map(|row| row.int(0).map(Val::from)).collect::<Result<_, _>>()?)
 }
 
 /// Rows grouped by entry and destination, in the order of first appearance.

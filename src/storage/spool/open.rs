@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bodies::Bodies;
 use super::commit::{Change, GroupCommit, Job, insert_rows};
+use super::turns::Place;
 use super::{Entry, Error, NewEntry, Settled, SpoolSettings};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::ids::QueueId;
@@ -29,6 +30,8 @@ struct Inner {
     leftovers: Mutex<Vec<QueueId>>,
     /// Bodies whose rows are being written.
     without_rows: Mutex<HashSet<QueueId>>,
+    /// Up to where the last claim looked for those who wait behind large mailings.
+    looked_up_to: Mutex<Option<Place>>,
     clock: SharedClock,
     settings: SpoolSettings,
 }
@@ -64,6 +67,7 @@ impl Spool {
             changed,
             leftovers: Mutex::default(),
             without_rows: Mutex::default(),
+            looked_up_to: Mutex::default(),
             clock,
             settings,
         })))
@@ -206,6 +210,10 @@ impl Spool {
 
     pub(super) fn clock(&self) -> &SharedClock {
         &self.0.clock
+    }
+
+    pub(super) fn looked_up_to(&self) -> &Mutex<Option<Place>> {
+        &self.0.looked_up_to
     }
 }
 

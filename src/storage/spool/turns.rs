@@ -3,12 +3,23 @@
 use std::collections::HashMap;
 
 use super::RecipientKey;
+use crate::foundations::clock::Timestamp;
+
+/// Where a recipient stands in the order in which they become due.
+pub(super) type Place = (Timestamp, RecipientKey);
 
 /// A recipient that is due, and whose message it is to get (see [`Entry::party`](super::Entry::party)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) key: RecipientKey,
+    pub(super) due_at: Timestamp,
     pub(super) party: String,
+}
+
+impl Due {
+    pub(super) const fn place(&self) -> Place {
+        (self.due_at, self.key)
+    }
 }
 
 /// Chooses among recipients, the longest due first: of each party one after the other, so that nobody waits until a large mailing of
@@ -34,7 +45,11 @@ mod tests {
     #[test]
     fn parties_take_turns() {
         let due = |parties: &str| -> Vec<Due> {
-            let one = |(n, party): (i64, char)| Due { key: RecipientKey(n), party: party.to_string() };
+            let one = |(n, party): (i64, char)| Due {
+                key: RecipientKey(n),
+                due_at: Timestamp::EPOCH,
+                party: party.to_string(),
+            };
             (0..).zip(parties.chars()).map(one).collect()
         };
         let hands = |party: &str, count| vec![(party.to_owned(), count)];

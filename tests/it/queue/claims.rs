@@ -23,6 +23,7 @@ use super::world::{SetUp, World, mail};
 crate::accounts::engines::on_every_engine!(
     a_claim_whose_answer_was_lost_is_given_back,
     a_large_mailing_keeps_no_other_sender_waiting,
+    whoever_came_between_two_large_mailings_does_not_wait_for_the_first,
     a_row_that_makes_no_sense_keeps_nobody_waiting,
     a_body_that_cannot_be_removed_keeps_nobody_waiting,
     a_note_that_cannot_be_read_keeps_nobody_waiting,
@@ -106,6 +107,29 @@ async fn a_large_mailing_keeps_no_other_sender_waiting(database: Database) {
         }
     }
     assert_eq!(rest, 1_200 + 1 - 48 - 1);
+    world.restart().await;
+}
+
+async fn whoever_came_between_two_large_mailings_does_not_wait_for_the_first(database: Database) {
+    let world = World::new(database, SetUp::default());
+    let [ann, bob, eve] = SENDERS;
+    from(&world, &[(ann, 400); 4]).await;
+    from(&world, &[(bob, 1), (eve, 1), (ann, 400), (ann, 400), (ann, 400)]).await;
+    let mut claims = 0;
+    let mut waiting = 2;
+    while waiting > 0 {
+        claims += 1;
+        let [_, of_bob, of_eve] = claimed_for(&world, Claim { limit: 10, ..claim(&[]) }).await;
+        waiting -= of_bob + of_eve;
+        assert!(claims < 10, "only mail of {ann} is claimed");
+    }
+    // Those that were passed over are not forgotten.
+    let mut left = 7 * 400 + 2 - 10 * claims;
+    while left > 0 {
+        let claimed: usize = claimed_for(&world, claim(&[])).await.iter().sum();
+        assert!(claimed > 0, "{left}");
+        left -= claimed;
+    }
     world.restart().await;
 }
 

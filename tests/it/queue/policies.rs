@@ -313,6 +313,26 @@ fn what_requires_tls_goes_to_no_exchanger_that_nobody_vouches_for() {
 }
 
 #[test]
+fn what_requires_tls_waits_for_a_policy_that_cannot_be_fetched() {
+    on_sqlite(|database| async move {
+        forget(&database).await;
+        let (world, web, _, mx) = with_web(database, None);
+        world.zone.add(STS_ZONE).unwrap();
+        world.zone.add(ANNOUNCED).unwrap();
+        web.network.host("192.0.2.1", Peer::new().extensions(&["REQUIRETLS"]).tls(mx));
+        world.queue.start();
+        let mut demanding = mail(&["a@x.test"]);
+        demanding.envelope.require_tls = true;
+        let id = world.send(&demanding).await;
+        let deferred = async || world.events(id, EventKind::Deferred).await;
+        world.until("it is put off", async || !deferred().await.is_empty()).await;
+        assert_eq!(deferred().await[0].details["status"], "4.7.10");
+        let _ = world.queue.change(&Change::Delete(id)).await;
+        world.restart().await;
+    });
+}
+
+#[test]
 fn a_policy_from_an_impostor_counts_for_nothing() {
     on_sqlite(|database| async move {
         // Nobody trusts the web server's certificate.

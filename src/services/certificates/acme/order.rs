@@ -146,6 +146,10 @@ async fn place(
     if let Some(replaces) = replaces {
         match account.new_order(&NewOrder::new(identifiers).replaces(replaces)).await {
             Ok(order) => return Ok(order),
+            // Another order would be refused for the same reason, and be counted.
+            Err(instant_acme::Error::Api(problem)) if kind_of(&problem) == Some("rateLimited") => {
+                return Err(instant_acme::Error::Api(problem));
+            }
             Err(error) => {
                 log::warn!(error:% = error; "The authority does not accept an order that names the certificate it replaces")
             }

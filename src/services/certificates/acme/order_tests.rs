@@ -48,6 +48,8 @@ async fn an_order_that_may_not_replace_is_placed_without() {
         (vec![REPLACED, PLAIN], true),
         (vec![PLAIN, PLAIN], true),
         (vec![REPLACED, LIMITED], false),
+        // An authority whose limit is reached is not asked again.
+        (vec![LIMITED], false),
     ] {
         let left = Arc::new(Mutex::new(answers.clone()));
         let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };

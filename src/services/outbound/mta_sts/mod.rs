@@ -8,5 +8,5 @@ mod policies;
 mod policy;
 
 pub(super) use fetch::{FetchError, fetch};
-pub(super) use policies::Policies;
+pub(super) use policies::{Certainty, Policies};
 pub(super) use policy::{Mode, Policy};

@@ -9,10 +9,11 @@ use parking_lot::Mutex;
 use super::fetch::fetch;
 use super::policy::{Policy, announced};
 use crate::foundations::clock::Timestamp;
+use crate::foundations::dns::{Error, ErrorKind};
 use crate::services::outbound::OutboundSettings;
 use crate::services::outbound::observed::not_fetched;
 use crate::services::outbound::route::OutboundParts;
-use crate::storage::database::Error;
+use crate::storage::database;
 
 /// Policies that were fetched: in memory, and in a table that outlives a restart.
 #[derive(Debug, Default)]
@@ -49,20 +50,33 @@ impl Stored {
     }
 }
 
+/// Whether what is known of a domain's policy is all there is to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Certainty {
+    Sure,
+    /// It cannot be looked up or fetched now.
+    Unsure,
+}
+
 /// How long after a failure a policy is not asked for again (RFC 8461 §3.3).
 const PAUSE: Duration = Duration::from_secs(300);
 
 impl Policies {
     /// The policy of a domain, if it has one. When the domain announces another than the one that is known, the new one
-    /// is fetched; whatever fails, the known one holds until its time is over (RFC 8461 §3.1, §5.1).
+    /// is fetched; whatever fails, the known one holds until its time is over (RFC 8461 §3.1, §5.1). Also says whether it is certain
+    /// that there is no other.
     pub(in super::super) async fn find(
         &self,
         parts: &OutboundParts,
         settings: &OutboundSettings,
         domain: &str,
-    ) -> Option<Arc<Policy>> {
-        let records = parts.resolver.txt(&format!("_mta-sts.{domain}")).await.map(|answer| answer.records);
-        let id = records.ok().and_then(|records| announced(&records));
+    ) -> (Option<Arc<Policy>>, Certainty) {
+        let answer = parts.resolver.txt(&format!("_mta-sts.{domain}")).await;
+        let told = match &answer {
+            Err(Error { kind: ErrorKind::Temporary | ErrorKind::Bogus, .. }) => Certainty::Unsure,
+            _ => Certainty::Sure,
+        };
+        let id = answer.ok().and_then(|answer| announced(&answer.records));
         let now = parts.clock.now();
         let mut known = self.known.lock().get(domain).cloned().unwrap_or_default();
         if !known.looked && known.policy.is_none() {
@@ -80,10 +94,11 @@ impl Policies {
         }
         let valid = known.policy.filter(|stored| stored.holds(now));
         let kept = valid.as_ref().map(|stored| Arc::clone(&stored.policy));
-        let Some(id) = id else { return kept };
+        let Some(id) = id else { return (kept, told) };
         let paused = known.failed.is_some_and(|(failed, at)| failed == id && now.since(at) < PAUSE);
         if paused || valid.as_ref().is_some_and(|stored| stored.id == id && !stored.ends_soon(now)) {
-            return kept;
+            let certainty = if kept.is_some() { Certainty::Sure } else { Certainty::Unsure };
+            return (kept, certainty);
         }
         match fetch(parts, settings, domain).await {
             Ok(policy) => {
@@ -92,13 +107,13 @@ impl Policies {
                 store(parts, domain, &stored, now).await;
                 let fresh = Known { policy: Some(stored), failed: None, looked: true };
                 self.change(domain, settings, |known| *known = fresh);
-                Some(policy)
+                (Some(policy), Certainty::Sure)
             }
             Err(error) => {
                 not_fetched(parts, domain, &error);
                 log::warn!(domain:% = domain; "The MTA-STS policy of {domain} cannot be fetched: {error}");
                 let known = self.change(domain, settings, |known| known.not_fetched(valid, (id, now)));
-                known.policy.map(|stored| stored.policy)
+                (known.policy.map(|stored| stored.policy), Certainty::Unsure)
             }
         }
     }
@@ -157,7 +172,7 @@ async fn stored(parts: &OutboundParts, domain: &str, now: Timestamp) -> Result<O
     let sql = "SELECT policy_id, policy, valid_until FROM mta_sts_policies WHERE domain = ? AND valid_until > ?";
     let read = async {
         let Some(row) = database.fetch_optional(sql, &[domain.into(), now.into()]).await? else { return Ok(None) };
-        Ok::<_, Error>(Some((row.text(0)?, row.text(1)?, row.time(2)?)))
+        Ok::<_, database::Error>(Some((row.text(0)?, row.text(1)?, row.time(2)?)))
     };
     match read.await {
         Ok(Some((id, text, until))) => {
