@@ -79,6 +79,11 @@ impl Act {
         Self { script: None, action, why: String::new() }
     }
 
+    /// Another action from the same place in the script.
+    pub(super) fn with(&self, action: Action) -> Self {
+        Self { script: self.script.clone(), action, why: self.why.clone() }
+    }
+
     /// Whether it puts the message into a folder.
     pub(super) const fn stores(&self) -> bool {
         matches!(self.action, Action::Keep { .. } | Action::FileInto(_))
