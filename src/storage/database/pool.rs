@@ -133,6 +133,21 @@ impl Database {
         self.fetch_optional("SELECT 1", &[]).await.map(|_| ())
     }
 
+    /// Whether SQLite's log, to which all changes go, can still be opened for writing. To begin a transaction does not tell: SQLite
+    /// has its files open, and a file system becomes read-only under them when its disk fails. Unlike the database's own file, the
+    /// log carries no locks, which this process would lose by closing it.
+    pub(super) async fn check_log(&self) -> Result<(), Error> {
+        let Some(path) = self.0.url.path() else { return Ok(()) };
+        let mut log = path.into_os_string();
+        log.push("-wal");
+        match tokio::fs::OpenOptions::new().write(true).open(&log).await {
+            Err(because) if because.kind() != io::ErrorKind::NotFound => {
+                Err(Error::File { path: Path::new(&log).display().to_string(), because })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Closes every connection; calls after it fail. SQLite's log is folded into its file. A connection still in use
     /// after [`CLOSED_WITHIN`] ends with the process, so that stopping never waits for ever.
     pub async fn close(&self) {
@@ -401,6 +416,21 @@ mod tests {
             let metadata = entry.metadata().unwrap();
             assert_eq!((metadata.uid(), metadata.gid()), (1001, 1001), "{}", entry.path().display());
         }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_can_no_longer_be_opened_is_found_by_the_check() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("postrider.sqlite");
+        let database = Database::connect(&DatabaseUrl::sqlite(&path), &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        database.check_writing().await.unwrap();
+        // In place of a disk that has failed: SQLite has the file open and can begin transactions.
+        let log = place.path().join("postrider.sqlite-wal");
+        std::fs::rename(&log, place.path().join("moved")).unwrap();
+        std::fs::create_dir(&log).unwrap();
+        let told = database.check_writing().await.unwrap_err().to_string();
+        assert!(told.contains(&log.display().to_string()), "{told}");
     }
 
     #[tokio::test]

@@ -112,13 +112,15 @@ impl Database {
         self.begin_with(Durability::Full).await
     }
 
-    /// Whether the database can be written to: it may be locked, or a copy that others write. Changes nothing.
+    /// Whether the database can be written to: it may be locked, a copy that others write, or on a disk that has failed.
+    /// Changes nothing.
     pub async fn check_writing(&self) -> Result<(), Error> {
         let mut transaction = self.begin_with(Durability::Relaxed).await?;
         // Every engine asks for the right to write before it looks for rows.
         let tried = transaction.execute("UPDATE events SET kind = kind WHERE 1 = 0", &[]).await;
         transaction.rollback().await?;
-        tried.map(|_| ())
+        tried?;
+        self.check_log().await
     }
 
     /// Begins a transaction.
