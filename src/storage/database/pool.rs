@@ -170,19 +170,23 @@ impl Database {
     /// On the heap: a future reserves room for everything it may await, and a caller that finds a cached answer should
     /// not carry the state of three drivers around.
     fn run<'a>(&'a self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
+        let is_remote = !matches!(self.0.pools, Pools::Sqlite { .. });
         macro_rules! on {
             ($pool:expr, $engine:path) => {{
-                let mut connection = self.0.acquire($pool).await?;
-                match tokio::time::timeout(self.0.statement_timeout, $engine(&mut connection, sql, values, want)).await
+                let mut due = Due { connection: Some(self.0.acquire($pool).await?), is_remote };
+                match tokio::time::timeout(self.0.statement_timeout, $engine(due.connection(), sql, values, want)).await
                 {
                     Ok(Err(error)) if error.condemns() => {
-                        drop(connection.detach());
+                        due.close();
                         Err(error)
                     }
-                    Ok(answer) => answer,
+                    Ok(answer) => {
+                        due.answered();
+                        answer
+                    }
                     Err(_) => {
                         // Its answer may still arrive: the connection cannot be reused.
-                        drop(connection.detach());
+                        due.close();
                         Err(Error::Timeout(self.0.statement_timeout))
                     }
                 }
@@ -202,6 +206,42 @@ impl Database {
             came
         }
         .boxed()
+    }
+}
+
+/// A connection on which an answer is due.
+#[derive(Debug)]
+struct Due<D: sqlx::Database> {
+    /// Present until the answer is there.
+    connection: Option<PoolConnection<D>>,
+    /// Whether it is to a server. If its caller (such as a probe in a hurry) stops waiting for the answer, the pool goes on waiting,
+    /// without a limit: a server that has become silent would soon hold all connections, and leave no room for new ones.
+    is_remote: bool,
+}
+
+impl<D: sqlx::Database> Due<D> {
+    fn connection(&mut self) -> &mut D::Connection {
+        self.connection.as_mut().expect("only an answer takes the connection away")
+    }
+
+    /// The connection can be used again.
+    fn answered(&mut self) {
+        drop(self.connection.take());
+    }
+
+    /// It cannot.
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+impl<D: sqlx::Database> Drop for Due<D> {
+    fn drop(&mut self) {
+        if self.is_remote {
+            self.close();
+        }
     }
 }
 
@@ -416,6 +456,20 @@ mod tests {
             let metadata = entry.metadata().unwrap();
             assert_eq!((metadata.uid(), metadata.gid()), (1001, 1001), "{}", entry.path().display());
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answer_nobody_waits_for_is_given_up() {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        let due = async |is_remote| Due { connection: Some(pool.acquire().await.unwrap()), is_remote };
+        drop(due(true).await);
+        assert_eq!(pool.size(), 0);
+        drop(due(false).await);
+        assert_eq!(pool.size(), 1);
+        due(true).await.answered();
+        assert_eq!(pool.size(), 1);
+        due(false).await.close();
+        assert_eq!(pool.size(), 0);
     }
 
     #[tokio::test]
