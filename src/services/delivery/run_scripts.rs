@@ -312,6 +312,10 @@ impl World for ScriptWorld<'_> {
         self.folders.special(special_use(attribute)?).map(|folder| folder.to_string())
     }
 
+    fn is_meant(&self, folder: &str, name: &str) -> bool {
+        existing_folder(self.folders, name).is_some_and(|found| found.to_string() == folder)
+    }
+
     fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {
         match folder {
             None => self.folders.annotation(None, entry),
