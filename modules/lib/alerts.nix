@@ -58,7 +58,11 @@ in
         (rule "PostriderDatabaseDown" "postrider_database_up == 0" "2m" "critical"
           "The database does not answer, so mail is deferred and nobody can log in; look at `postrider doctor` and the database's own unit."
         )
-        (rule "PostriderDatabaseUnwritable" "postrider_database_writable == 0" "5m" "critical"
+        # While it does not answer, the rule above says so.
+        (rule "PostriderDatabaseUnwritable"
+          "postrider_database_writable == 0 unless on (instance) postrider_database_up == 0"
+          "5m"
+          "critical"
           "The database can be read but not written to, so mail is deferred: it is read-only, locked, or belongs to another user; look at `postrider doctor`."
         )
         (rule "PostriderDiskFull" "${room} < 0.03" "5m" "critical"
@@ -119,7 +123,8 @@ in
         (rule "PostriderClusterLeaseMissing" "postrider_cluster_lease_missing > 0" "2m" "critical"
           "A node has no lease and serves no mailboxes: it does not reach the database, or another machine has the same `cluster.node`; look at its log and at `postrider cluster status`."
         )
-        (rule "PostriderClusterLeaseLost" "postrider_cluster_leases_lost > 0" "0m" "warning"
+        # Every node counts what all have lost.
+        (rule "PostriderClusterLeaseLost" "max by (job) (postrider_cluster_leases_lost) > 0" "0m" "warning"
           "A node lost its lease, which ended its sessions: it, or its way to the database, was too slow; look at `postrider trace --kind cluster`."
         )
         (rule "PostriderClusterNodeAway"

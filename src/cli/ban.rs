@@ -1,4 +1,5 @@
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::Context as _;
 use ipnet::IpNet;
@@ -9,6 +10,7 @@ use super::moment::span;
 use super::output::Shown;
 use crate::config::{Config, Role};
 use crate::daemon::control::{Request, RequestError, ask};
+use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::are;
 use crate::foundations::net::parse_network;
 use crate::foundations::settings::Span;
@@ -49,6 +51,17 @@ fn touch(one: IpNet, other: IpNet) -> bool {
     one.contains(&other) || other.contains(&one)
 }
 
+/// The bans of all processes, longest first, each once: processes that were asked one after the other have it end at slightly
+/// different times.
+fn merged(answers: Vec<Vec<guard::Ban>>) -> Vec<guard::Ban> {
+    let mut bans: Vec<guard::Ban> = answers.into_iter().flatten().collect();
+    let end = |ban: &guard::Ban| ban.until.unwrap_or(Timestamp::from_unix_micros(i64::MAX));
+    bans.sort_by_key(|ban| (Reverse(end(ban)), ban.network));
+    let mut seen = HashSet::new();
+    bans.retain(|ban| seen.insert((ban.network, ban.reason.clone())));
+    bans
+}
+
 /// The banned networks inside another one, and around it.
 fn touching(bans: impl Iterator<Item = guard::Ban>, network: IpNet) -> BTreeSet<IpNet> {
     bans.map(|ban| ban.network).filter(|other| *other != network && touch(*other, network)).collect()
@@ -71,9 +84,7 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
     match command {
         Ban::List => {
             let answers = asked::<Vec<guard::Ban>>(&config, &Request::BanList).await?;
-            let mut bans: Vec<guard::Ban> = answers.into_iter().flatten().collect();
-            bans.dedup();
-            context.output.list_or(&bans, "no client is banned");
+            context.output.list_or(&merged(answers), "no client is banned");
         }
         Ban::Add { network, length, reason } => {
             let seconds = length.map(|length| length.duration().as_secs());
@@ -89,7 +100,8 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
             // A ban of a network around this one goes with it: its other addresses may connect again, too.
             let others =
                 touching(asked::<Vec<guard::Ban>>(&config, &Request::BanList).await?.into_iter().flatten(), network);
-            let lifted: usize = asked::<usize>(&config, &Request::BanRemove { network }).await?.into_iter().sum();
+            // Processes share their bans: each lifts the same ones.
+            let lifted = asked::<usize>(&config, &Request::BanRemove { network }).await?.into_iter().max().unwrap_or(0);
             if lifted == 0 {
                 let value = serde_json::json!({ "lifted": 0, "others": [] });
                 context.output.done(&format!("{network} is not banned"), &value);
@@ -135,6 +147,20 @@ async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Reques
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_several_processes_ban_is_listed_once() {
+        let ban = |text: &str, until: Option<i64>| guard::Ban {
+            network: network(text).unwrap(),
+            until: until.map(Timestamp::from_unix_micros),
+            reason: "by an administrator".into(),
+        };
+        let earned = guard::Ban { reason: "too many failures".into(), ..ban("192.0.2.7", Some(8)) };
+        let one = vec![ban("192.0.2.1", None), ban("192.0.2.7", Some(10)), ban("192.0.2.5", Some(3))];
+        let other = vec![ban("192.0.2.1", None), ban("192.0.2.7", Some(12)), earned.clone(), ban("192.0.2.5", Some(3))];
+        let wanted = [ban("192.0.2.1", None), ban("192.0.2.7", Some(12)), earned, ban("192.0.2.5", Some(3))];
+        assert_eq!(merged(vec![one, other]), wanted);
+    }
 
     #[test]
     fn a_network_is_named_as_it_is_listed() {

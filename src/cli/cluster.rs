@@ -84,7 +84,7 @@ pub(super) async fn run(command: Cluster, context: &Context) -> Outcome {
 async fn record(event: Event, config: &Config, database: &Database) {
     let (clock, tasks): (SharedClock, _) = (Arc::new(SystemClock), Tasks::new());
     let journal = Journal::start(database.clone(), Live::new(config.journal.clone()), clock, &tasks);
-    let journal = journal.on_behalf_of(Some(&administrator()));
+    let journal = journal.on_behalf_of(administrator().as_deref());
     journal.record(event);
     // The nodes act anyway.
     if tokio::time::timeout(PATIENCE, journal.flush()).await.is_err() {

@@ -96,7 +96,7 @@ impl Context {
         let (clock, tasks): (SharedClock, _) = (Arc::new(SystemClock), Tasks::new());
         let settings = Live::new(config.journal.clone());
         let journal = Journal::start(database.clone(), settings, Arc::clone(&clock), &tasks);
-        let journal = journal.on_behalf_of(Some(&administrator()));
+        let journal = journal.on_behalf_of(administrator().as_deref());
         let directory = Directory::open(database.clone(), Live::new(config.directory.clone()), clock, &tasks);
         Ok(Accounts { config, directory, database, journal, tasks })
     }

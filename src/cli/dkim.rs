@@ -153,7 +153,7 @@ async fn rotation(context: &Context, config: &Config) -> anyhow::Result<(Rotatio
     let tasks = Tasks::new();
     let settings = Live::new(JournalSettings::default());
     let journal = Journal::start(accounts.database.clone(), settings, Arc::clone(&clock), &tasks);
-    let journal = journal.on_behalf_of(Some(&administrator()));
+    let journal = journal.on_behalf_of(administrator().as_deref());
     let parts = RotationParts {
         settings: Live::new(config.spam.clone()),
         resolver: Arc::new(SystemResolver::new(&config.dns)?),

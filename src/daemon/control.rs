@@ -40,7 +40,12 @@ pub use self::request::{Complaint, MailboxCommand, Nature, Request, Status};
 /// A request to reload everything, which only the process as a whole can do. The answer is the changed settings that need a
 /// restart.
 #[derive(Debug)]
-pub struct ReloadRequest(pub oneshot::Sender<Result<Vec<&'static str>, String>>);
+pub struct ReloadRequest {
+    /// Who has asked.
+    pub administrator: Option<String>,
+    /// Where the answer goes.
+    pub done: oneshot::Sender<Result<Vec<&'static str>, String>>,
+}
 
 /// Opens the control sockets of each role of this process, except those passed by systemd.
 pub(super) fn listen(parts: &Arc<Parts>, inherited: &mut Inherited, tasks: &Tasks) -> Result<(), Error> {
@@ -185,9 +190,10 @@ async fn perform(request: Request, administrator: Option<&str>, parts: &Parts) -
             unopened: parts.unopened.clone(),
         }),
         Request::Reload => {
-            let (tell, told) = oneshot::channel();
+            let (done_at, told) = oneshot::channel();
             let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
-            parts.reloads.send(ReloadRequest(tell)).await.map_err(|_| gone())?;
+            let reload = ReloadRequest { administrator: administrator.map(str::to_owned), done: done_at };
+            parts.reloads.send(reload).await.map_err(|_| gone())?;
             told.await.map_err(|_| gone())?.map_err(Complaint::configuration).and_then(done)
         }
         Request::Forget => {
@@ -226,7 +232,7 @@ async fn perform(request: Request, administrator: Option<&str>, parts: &Parts) -
             parts.inspector.inspect().await;
             done(parts.inspector.report(&parts.roles.to_string()))
         }
-        Request::CertificateRenew { name } => renew(parts, name).await,
+        Request::CertificateRenew { name } => renew(parts, name, administrator).await,
         Request::Post { .. } => Err(Complaint::other("the message is missing")),
         Request::LeaveList { page } => match parts.queue {
             Some(_) => parts.outbound.leave(&page).await.map_err(Complaint::other).and_then(done),
@@ -260,11 +266,16 @@ async fn send_summary(parts: &Parts, length: Duration) -> Result<serde_json::Val
     }
 }
 
-async fn renew(parts: &Parts, name: Option<Domain>) -> Result<serde_json::Value, Complaint> {
+async fn renew(
+    parts: &Parts,
+    name: Option<Domain>,
+    administrator: Option<&str>,
+) -> Result<serde_json::Value, Complaint> {
     let (done_at, told) = oneshot::channel();
     let gone = || Complaint::new(Some(Kind::Temporary), "the server is stopping");
     let asked = name.clone();
-    parts.renewals.send(RenewalRequest { name, done: done_at }).await.map_err(|_| gone())?;
+    let request = RenewalRequest { name, administrator: administrator.map(str::to_owned), done: done_at };
+    parts.renewals.send(request).await.map_err(|_| gone())?;
     let renewals = told.await.map_err(|_| gone())?;
     if renewals.is_empty() {
         let which = asked.map_or_else(|| "no certificate".to_owned(), |name| format!("no certificate for `{name}`"));

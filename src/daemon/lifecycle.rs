@@ -61,14 +61,14 @@ pub async fn run(mut daemon: Daemon, source: Source) -> Result<bool, Error> {
             _ = hangup.recv() => {
                 // Errors have been logged.
                 tokio::select! {
-                    _ = watchdog.beside(reload(&daemon, &source), alive) => {}
+                    _ = watchdog.beside(reload(&daemon, &source, None), alive) => {}
                     () = told_to_stop(&mut terminate, &mut interrupt) => break,
                 }
             }
-            ReloadRequest(tell) = daemon.reload_request() => {
+            ReloadRequest { administrator, done } = daemon.reload_request() => {
                 tokio::select! {
-                    result = watchdog.beside(reload(&daemon, &source), alive) => {
-                        let _ = tell.send(result);
+                    result = watchdog.beside(reload(&daemon, &source, administrator.as_deref()), alive) => {
+                        let _ = done.send(result);
                     }
                     () = told_to_stop(&mut terminate, &mut interrupt) => break,
                 }
@@ -92,8 +92,8 @@ async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Reloads the configuration and applies it; a broken one changes nothing.
-async fn reload(daemon: &Daemon, source: &Source) -> Result<Vec<&'static str>, String> {
+/// Reloads the configuration and applies it, as this administrator has asked; a broken one changes nothing.
+async fn reload(daemon: &Daemon, source: &Source, administrator: Option<&str>) -> Result<Vec<&'static str>, String> {
     let mut states = vec![NotifyState::Reloading];
     // Type=notify-reload requires the time at which the reload began.
     states.extend(NotifyState::monotonic_usec_now().ok());
@@ -116,7 +116,7 @@ async fn reload(daemon: &Daemon, source: &Source) -> Result<Vec<&'static str>, S
         Ok(_) => event.with("milliseconds", u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
         Err(error) => event.with("problem", error.as_str()),
     };
-    daemon.parts().journal.record(event);
+    daemon.parts().journal.on_behalf_of(administrator).record(event);
     notify(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);
     result
 }

@@ -129,8 +129,8 @@ impl Parts {
             mailboxes.is_some().then(|| Scripts::new(config.storage.mail_root.as_path(), live.scripts.clone()));
         let reports = Reports::new(database.clone(), builder.time());
         let filter = builder.filter(&reports, &routing);
-        let office =
-            builder.roles.has(Role::Mta).then(|| Arc::new(PostOffice::new(routing.clone(), Arc::clone(&filter))));
+        let office = || PostOffice::new(routing.clone(), Arc::clone(&filter), live.delivery.clone());
+        let office = builder.roles.has(Role::Mta).then(|| Arc::new(office()));
         let here = match (&mailboxes, &scripts) {
             (Some(mailboxes), Some(scripts)) => builder.delivery(mailboxes, scripts, &routing, office.as_ref()),
             _ => builder.delivery_elsewhere(),

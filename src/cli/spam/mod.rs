@@ -73,7 +73,7 @@ pub(super) async fn record(
     if let Some(user) = user {
         event = event.subject(user.to_string());
     }
-    for &(name, count) in counts {
+    for &(name, count) in counts.iter().filter(|(_, count)| *count > 0) {
         event = event.with(name, count);
     }
     accounts.record([event]).await;

@@ -164,7 +164,7 @@ async fn converse<T: DeserializeOwned>(
         Err(error) => return Err(failed(error)),
     };
     let mut stream = BufReader::new(stream);
-    let administrator = request.is_recorded().then(administrator);
+    let administrator = request.is_recorded().then(administrator).flatten();
     let mut line = serde_json::to_vec(&Asked { request, administrator }).map_err(|error| failed(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).await.map_err(failed)?;

@@ -103,7 +103,14 @@ pub(super) struct Asked<R> {
 impl Request {
     /// Whether the process records in events who has asked.
     pub(super) const fn is_recorded(&self) -> bool {
-        matches!(self, Self::Queue { .. } | Self::BanAdd { .. } | Self::BanRemove { .. })
+        matches!(
+            self,
+            Self::Queue { .. }
+                | Self::BanAdd { .. }
+                | Self::BanRemove { .. }
+                | Self::Reload
+                | Self::CertificateRenew { .. }
+        )
     }
 
     /// How long an answer may take. After that, the process is assumed to hang.

@@ -7,7 +7,7 @@ use super::identity::{identity, is_believed};
 use super::letters;
 use super::run_scripts::{Act, Decided, duplicate_key};
 use super::scripting::Scripting;
-use super::settings::MissingFolder;
+use super::settings::{Circles, MissingFolder};
 use super::store::{Chosen, Delivery, Item, Target, usual};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::clock::Timestamp;
@@ -95,27 +95,43 @@ impl Execution<'_> {
 
     /// Keeps a message that a script passes on to an address that leads to the user. It would come back and look like a mail loop.
     /// If the address leads to others, too, they get it, and the user has it from the script's other actions if these store it.
-    /// Those in whose mailboxes it has been are no others: they pass mail on to the same address.
+    /// Those in whose mailboxes it has been do not get it again: they pass mail on to the same address.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
         let (mut copy, mut visits) = (None, None);
-        for act in &mut decided.acts {
-            let Action::Redirect { to, message } = &act.action else { continue };
-            let visits = visits.get_or_insert_with(|| Visits::of(self.item.message));
-            let comes_back = routing.comes_back_after(account, to, visits).await.map_err(Refusal::temporary)?;
-            let action = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
-            match comes_back {
-                ComesBack::No => {}
-                ComesBack::Only => act.action = action,
-                ComesBack::AndToOthers => copy = Some(Act { script: act.script.clone(), action, why: act.why.clone() }),
+        let mut acts = Vec::with_capacity(decided.acts.len());
+        for mut act in std::mem::take(&mut decided.acts) {
+            if let Action::Redirect { to, message } = &act.action {
+                let visits = visits.get_or_insert_with(|| self.visits());
+                let comes_back = routing.comes_back_after(account, to, visits).await.map_err(Refusal::temporary)?;
+                let keep = Action::Keep { flags: Vec::new(), implicit: false, message: message.clone() };
+                match comes_back {
+                    ComesBack::No => {}
+                    ComesBack::Only => act.action = keep,
+                    ComesBack::AndToOthers => copy = Some(act.with(keep)),
+                    ComesBack::AndToOthersBefore => {
+                        copy = Some(act.with(keep));
+                        continue;
+                    }
+                }
             }
+            acts.push(act);
         }
+        decided.acts = acts;
         if let Some(copy) = copy
             && !decided.acts.iter().any(Act::stores)
         {
             decided.acts.push(copy);
         }
         Ok(())
+    }
+
+    /// The mailboxes that take the message no more.
+    fn visits(&self) -> Visits {
+        match self.item.settings.circles {
+            Circles::Refuse => Visits::of(self.item.message),
+            Circles::Ignore => Visits::default(),
+        }
     }
 
     fn plain_keep(&self) -> Act {

@@ -79,6 +79,11 @@ impl Act {
         Self { script: None, action, why: String::new() }
     }
 
+    /// Another action from the same place in the script.
+    pub(super) fn with(&self, action: Action) -> Self {
+        Self { script: self.script.clone(), action, why: self.why.clone() }
+    }
+
     /// Whether it puts the message into a folder.
     pub(super) const fn stores(&self) -> bool {
         matches!(self.action, Action::Keep { .. } | Action::FileInto(_))
@@ -305,6 +310,10 @@ impl World for ScriptWorld<'_> {
 
     fn special_use(&self, attribute: &str) -> Option<String> {
         self.folders.special(special_use(attribute)?).map(|folder| folder.to_string())
+    }
+
+    fn is_meant(&self, folder: &str, name: &str) -> bool {
+        existing_folder(self.folders, name).is_some_and(|found| found.to_string() == folder)
     }
 
     fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String> {

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{HeaderSection, Mail, Recipient, Visits};
+use crate::foundations::settings::Live;
+use crate::services::delivery::{Circles, DeliverySettings};
 use crate::services::filter::{Filter, Verdict};
 use crate::services::handover::{Bound, Errand, ErrandKind, Posting, Postponed, Queueing};
 use crate::services::routing::{LocalRecipient, Routing};
@@ -17,14 +19,15 @@ use crate::services::routing::{LocalRecipient, Routing};
 pub struct PostOffice {
     routing: Routing,
     filter: Arc<Filter>,
+    delivery: Live<DeliverySettings>,
     /// `None` before the queue works and after it has ended.
     queue: Mutex<Option<Arc<dyn Queueing>>>,
 }
 
 impl PostOffice {
     /// An office without a queue yet: the queue delivers, and delivery posts, so that one of them must come first.
-    pub fn new(routing: Routing, filter: Arc<Filter>) -> Self {
-        Self { routing, filter, queue: Mutex::new(None) }
+    pub fn new(routing: Routing, filter: Arc<Filter>, delivery: Live<DeliverySettings>) -> Self {
+        Self { routing, filter, delivery, queue: Mutex::new(None) }
     }
 
     /// From now on messages are queued here.
@@ -70,7 +73,10 @@ impl PostOffice {
             // leads and who have passed it on before.
             let is_own = |local: &LocalRecipient| local.account.key() == errand.account.key();
             if routes.local.iter().any(is_own) {
-                let visits = Visits::of(&mail.message);
+                let visits = match self.delivery.get().circles {
+                    Circles::Refuse => Visits::of(&mail.message),
+                    Circles::Ignore => Visits::default(),
+                };
                 routes.local.retain(|local| !is_own(local) && visits.count(&local.account) == 0);
             }
         }

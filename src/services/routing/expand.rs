@@ -184,8 +184,7 @@ impl Routing {
         self.comes_back_after(account, address, &Visits::default()).await
     }
 
-    /// The same for a message that has been in other mailboxes. Their owners, too, have it or have passed it on, so they are no
-    /// others.
+    /// The same for a message that has been in other mailboxes, whose owners have it or have passed it on.
     pub async fn comes_back_after(
         &self,
         account: &Address,
@@ -199,12 +198,15 @@ impl Routing {
             Resolution::Local { accounts, forwards, .. }
                 if accounts.iter().any(|reached| reached.account.address.key() == account.key()) =>
             {
-                let is_other = |reached: &Reached| {
-                    let other = &reached.account.address;
-                    other.key() != account.key() && visits.count(other) == 0
-                };
-                let has_others = !forwards.is_empty() || accounts.iter().any(is_other);
-                if has_others { ComesBack::AndToOthers } else { ComesBack::Only }
+                let others = accounts.iter().map(|reached| &reached.account.address);
+                let others: Vec<&Address> = others.filter(|other| other.key() != account.key()).collect();
+                if !forwards.is_empty() || others.iter().any(|other| visits.count(other) == 0) {
+                    ComesBack::AndToOthers
+                } else if others.is_empty() {
+                    ComesBack::Only
+                } else {
+                    ComesBack::AndToOthersBefore
+                }
             }
             _ => ComesBack::No,
         })
@@ -286,6 +288,8 @@ pub enum ComesBack {
     Only,
     /// It does, and others get it, too.
     AndToOthers,
+    /// It does, and goes to others, but it has been in the mailboxes of all of them.
+    AndToOthersBefore,
 }
 
 /// The way from one address to the mailboxes and hosts at its ends.

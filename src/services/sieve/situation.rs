@@ -69,6 +69,11 @@ pub trait World: std::fmt::Debug + Sync {
     /// The folder with a special use such as `\Junk`, in any case (RFC 8579 §2).
     fn special_use(&self, attribute: &str) -> Option<String>;
 
+    /// Whether a script means this folder by a name.
+    fn is_meant(&self, folder: &str, name: &str) -> bool {
+        folder == name
+    }
+
     /// The value of an annotation of a folder, or of the account (RFC 5490 §4, §5), by its name in small letters; `None` where
     /// there is none, or none that is text.
     fn metadata(&self, folder: Option<&str>, entry: &str) -> Option<String>;

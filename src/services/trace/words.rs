@@ -78,7 +78,12 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
         EventKind::LoginAccepted => &[("with the app password ", Text("app_password"))],
         EventKind::RecipientRefused => &[("the sender was ", Text("from")), ("the client was ", Text("peer"))],
         EventKind::SendingRise => &[("it has sent ", Count("copies", "copy")), ("from ", Text("peer"))],
-        EventKind::AppPassword | EventKind::TwoFactor | EventKind::Ban | EventKind::Cluster => &[("by ", By)],
+        EventKind::AppPassword
+        | EventKind::TwoFactor
+        | EventKind::Ban
+        | EventKind::Cluster
+        | EventKind::Configuration
+        | EventKind::Certificate => &[("by ", By)],
         EventKind::SigningKey => &[("the selector is ", Text("selector"))],
         EventKind::FilterTrained => &[
             ("", Count("ham", "wanted message")),

@@ -133,6 +133,21 @@ impl Database {
         self.fetch_optional("SELECT 1", &[]).await.map(|_| ())
     }
 
+    /// Whether SQLite's log, to which all changes go, can still be opened for writing. To begin a transaction does not tell: SQLite
+    /// has its files open, and a file system becomes read-only under them when its disk fails. Unlike the database's own file, the
+    /// log carries no locks, which this process would lose by closing it.
+    pub(super) async fn check_log(&self) -> Result<(), Error> {
+        let Some(path) = self.0.url.path() else { return Ok(()) };
+        let mut log = path.into_os_string();
+        log.push("-wal");
+        match tokio::fs::OpenOptions::new().write(true).open(&log).await {
+            Err(because) if because.kind() != io::ErrorKind::NotFound => {
+                Err(Error::File { path: Path::new(&log).display().to_string(), because })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Closes every connection; calls after it fail. SQLite's log is folded into its file. A connection still in use
     /// after [`CLOSED_WITHIN`] ends with the process, so that stopping never waits for ever.
     pub async fn close(&self) {
@@ -155,19 +170,23 @@ impl Database {
     /// On the heap: a future reserves room for everything it may await, and a caller that finds a cached answer should
     /// not carry the state of three drivers around.
     fn run<'a>(&'a self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
+        let is_remote = !matches!(self.0.pools, Pools::Sqlite { .. });
         macro_rules! on {
             ($pool:expr, $engine:path) => {{
-                let mut connection = self.0.acquire($pool).await?;
-                match tokio::time::timeout(self.0.statement_timeout, $engine(&mut connection, sql, values, want)).await
+                let mut due = Due { connection: Some(self.0.acquire($pool).await?), is_remote };
+                match tokio::time::timeout(self.0.statement_timeout, $engine(due.connection(), sql, values, want)).await
                 {
                     Ok(Err(error)) if error.condemns() => {
-                        drop(connection.detach());
+                        due.close();
                         Err(error)
                     }
-                    Ok(answer) => answer,
+                    Ok(answer) => {
+                        due.answered();
+                        answer
+                    }
                     Err(_) => {
                         // Its answer may still arrive: the connection cannot be reused.
-                        drop(connection.detach());
+                        due.close();
                         Err(Error::Timeout(self.0.statement_timeout))
                     }
                 }
@@ -187,6 +206,42 @@ impl Database {
             came
         }
         .boxed()
+    }
+}
+
+/// A connection on which an answer is due.
+#[derive(Debug)]
+struct Due<D: sqlx::Database> {
+    /// Present until the answer is there.
+    connection: Option<PoolConnection<D>>,
+    /// Whether it is to a server. If its caller (such as a probe in a hurry) stops waiting for the answer, the pool goes on waiting,
+    /// without a limit: a server that has become silent would soon hold all connections, and leave no room for new ones.
+    is_remote: bool,
+}
+
+impl<D: sqlx::Database> Due<D> {
+    fn connection(&mut self) -> &mut D::Connection {
+        self.connection.as_mut().expect("only an answer takes the connection away")
+    }
+
+    /// The connection can be used again.
+    fn answered(&mut self) {
+        drop(self.connection.take());
+    }
+
+    /// It cannot.
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+impl<D: sqlx::Database> Drop for Due<D> {
+    fn drop(&mut self) {
+        if self.is_remote {
+            self.close();
+        }
     }
 }
 
@@ -401,6 +456,35 @@ mod tests {
             let metadata = entry.metadata().unwrap();
             assert_eq!((metadata.uid(), metadata.gid()), (1001, 1001), "{}", entry.path().display());
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answer_nobody_waits_for_is_given_up() {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        let due = async |is_remote| Due { connection: Some(pool.acquire().await.unwrap()), is_remote };
+        drop(due(true).await);
+        assert_eq!(pool.size(), 0);
+        drop(due(false).await);
+        assert_eq!(pool.size(), 1);
+        due(true).await.answered();
+        assert_eq!(pool.size(), 1);
+        due(false).await.close();
+        assert_eq!(pool.size(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_can_no_longer_be_opened_is_found_by_the_check() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("postrider.sqlite");
+        let database = Database::connect(&DatabaseUrl::sqlite(&path), &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        database.check_writing().await.unwrap();
+        // In place of a disk that has failed: SQLite has the file open and can begin transactions.
+        let log = place.path().join("postrider.sqlite-wal");
+        std::fs::rename(&log, place.path().join("moved")).unwrap();
+        std::fs::create_dir(&log).unwrap();
+        let told = database.check_writing().await.unwrap_err().to_string();
+        assert!(told.contains(&log.display().to_string()), "{told}");
     }
 
     #[tokio::test]

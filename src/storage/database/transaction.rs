@@ -41,6 +41,18 @@ enum Inner {
     Postgres(Open<sqlx::Postgres>),
 }
 
+impl Inner {
+    /// Enters a state; the one before.
+    const fn enter(&mut self, state: State) -> State {
+        let entered = match self {
+            Self::Sqlite(open) => &mut open.state,
+            Self::MySql(open) => &mut open.state,
+            Self::Postgres(open) => &mut open.state,
+        };
+        std::mem::replace(entered, state)
+    }
+}
+
 /// A connection with a transaction on it. The driver's own transactions return the connection to the pool even when a
 /// BEGIN was cut off by its time limit and may have taken effect: the next user would work inside a transaction that
 /// nobody commits. Here a connection is returned only when the fate of the transaction is known.
@@ -53,7 +65,7 @@ struct Open<D: sqlx::Database> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A BEGIN, COMMIT or ROLLBACK was sent, and its result is unknown.
+    /// A BEGIN, COMMIT or ROLLBACK was sent, and its result is unknown; or a server has not yet answered a statement.
     Uncertain,
     /// The transaction is open.
     Within,
@@ -83,11 +95,6 @@ impl<D: sqlx::Database> Open<D> {
         Ok(())
     }
 
-    /// The connection must not be reused.
-    const fn condemn(&mut self) {
-        self.state = State::Uncertain;
-    }
-
     fn connection(&mut self) -> &mut D::Connection {
         self.connection.as_mut().expect("only `drop` takes the connection away")
     }
@@ -112,13 +119,15 @@ impl Database {
         self.begin_with(Durability::Full).await
     }
 
-    /// Whether the database can be written to: it may be locked, or a copy that others write. Changes nothing.
+    /// Whether the database can be written to: it may be locked, a copy that others write, or on a disk that has failed.
+    /// Changes nothing.
     pub async fn check_writing(&self) -> Result<(), Error> {
         let mut transaction = self.begin_with(Durability::Relaxed).await?;
         // Every engine asks for the right to write before it looks for rows.
         let tried = transaction.execute("UPDATE events SET kind = kind WHERE 1 = 0", &[]).await;
         transaction.rollback().await?;
-        tried.map(|_| ())
+        tried?;
+        self.check_log().await
     }
 
     /// Begins a transaction.
@@ -289,18 +298,18 @@ impl Transaction {
         told
     }
 
+    /// The connection must not be reused.
     const fn condemn(&mut self) {
-        match &mut self.inner {
-            Inner::Sqlite(open) => open.condemn(),
-            Inner::MySql(open) => open.condemn(),
-            Inner::Postgres(open) => open.condemn(),
-        }
+        self.inner.enter(State::Uncertain);
     }
 
     /// On the heap, as in the pool.
     fn run<'a>(&'a mut self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
         let limit = self.limit();
         async move {
+            // As in the pool, if nobody waits for the answer of a server any longer.
+            let is_remote = !matches!(self.inner, Inner::Sqlite(_));
+            let state = is_remote.then(|| self.inner.enter(State::Uncertain));
             let work = async {
                 match &mut self.inner {
                     Inner::Sqlite(open) => engine::sqlite(open.connection(), sql, values, want).await,
@@ -312,6 +321,8 @@ impl Transaction {
             // A cancelled statement may still be answered: the pool would wait for that, without a limit.
             if came.as_ref().is_err_and(|error| error.condemns() || matches!(error, Error::Timeout(_))) {
                 self.condemn();
+            } else if let Some(state) = state {
+                self.inner.enter(state);
             }
             self.database.0.note_answer(&came);
             came

@@ -11,6 +11,8 @@ use tokio::process::Command;
 pub fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
     command.args(["--json", "--config"]).arg(config);
+    // Where tests run in a unit of systemd, the commands would be those of nobody.
+    command.env_remove("INVOCATION_ID");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -206,6 +206,9 @@ async fn are_obtained_over_http_and_widened_under_open_connections() {
         events.iter().filter(|event| event.kind == EventKind::Certificate && event.details["result"] == what).count()
     };
     assert_eq!(said("obtained"), 3);
+    let named = events.iter().filter(|event| event.details.contains_key("administrator"));
+    let of: Vec<_> = named.map(|event| &event.details["result"]).collect();
+    assert_eq!(of, ["obtained"], "only what an administrator has asked for");
     host.stop().await;
 }
 

@@ -294,6 +294,9 @@ async fn training_the_filter_is_an_event() {
     of.sort_unstable();
     assert_eq!(of, ["ann@example.test", "everybody"]);
     assert!(events.iter().all(|event| event.details["spam"] == 1 && event.details["administrator"].is_string()));
+    // What was not done is not told.
+    let told = events.iter().map(|event| event.details.keys().map(String::as_str).collect::<Vec<_>>().join(" "));
+    assert_eq!(told.collect::<Vec<_>>(), ["administrator by spam"; 2]);
     host.stop().await;
 }
 

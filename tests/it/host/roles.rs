@@ -81,6 +81,8 @@ impl Roles {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
         command.arg("--config").arg(self.path().join("postrider.toml")).stderr(Stdio::null()).kill_on_drop(true);
+        // Where tests run in a unit of systemd, the commands would be those of nobody.
+        command.env_remove("INVOCATION_ID");
         command
     }
 
@@ -455,6 +457,19 @@ async fn a_message_goes_where_each_recipient_wants_it_in_the_other_process() {
             assert!(told.contains(&format!("MESSAGES {messages})")), "{user}: {told}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_them_reload_is_named() {
+    let roles = Roles::new().with_users(&[]).await;
+    assert_eq!(roles.administer(&["reload"], "").await, 0);
+    until("each process has told", async || {
+        let told = roles.command().args(["trace", "--kind", "configuration"]).output().await.unwrap();
+        let told = String::from_utf8_lossy(&told.stdout);
+        let said = |words: &str| told.matches(words).count();
+        said("was reloaded") >= 2 && said("was reloaded") == said("; by ")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

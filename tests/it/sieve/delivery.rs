@@ -103,7 +103,8 @@ async fn a_special_use_belongs_to_a_folder_that_exists() {
         &host,
         ANN,
         "require [\"fileinto\", \"special-use\"];\n\
-         if specialuse_exists \"\\\\Archive\" { fileinto :specialuse \"\\\\Archive\" \"Old\"; }\n\
+         if allof(specialuse_exists \"\\\\Archive\", specialuse_exists \"INBOX.Archive\" \"\\\\Archive\")\n\
+         { fileinto :specialuse \"\\\\Archive\" \"Old\"; }\n\
          else { fileinto :specialuse \"\\\\Archive\" \"None\"; }\n",
     );
     taken(&host, "a", "before").await;

@@ -8,7 +8,7 @@ use postrider::foundations::settings::ByteSize;
 use postrider::storage::journal::Query;
 
 use super::{activate, letter};
-use crate::harness::{Host, Peer, Reply, Smtp};
+use crate::harness::{Host, Peer, Reply, Smtp, until};
 
 const ANN: &str = "ann@example.test";
 const BOB: &str = "bob@example.test";
@@ -249,6 +249,37 @@ async fn what_several_pass_on_to_an_alias_of_theirs_reaches_each() {
     // From each of the two, who know nothing of each other's.
     world.inbox_gets(CARL, 2).await;
     assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
+    world.host.stop().await;
+}
+
+/// He had a second copy in the inbox, as if the alias led to nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_files_what_several_pass_on_to_an_alias_of_theirs_has_it_once() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, &format!("redirect \"{TEAM}\";"));
+    activate(
+        &world.host,
+        BOB,
+        &format!("require [\"fileinto\", \"mailbox\"]; redirect \"{TEAM}\"; fileinto :create \"Filed\";"),
+    );
+    world.taken(EVE, &[ANN], &letter("filed", "filed")).await;
+    until("Bob has filed it", async || {
+        let status = world.host.imap(BOB).await.command("STATUS Filed (MESSAGES)").await.untagged.concat();
+        status.contains("MESSAGES 1")
+    })
+    .await;
+    assert_eq!((world.inbox(ANN).await, world.inbox(BOB).await), (1, 0));
+    world.host.stop().await;
+}
+
+/// A field that anybody may have written kept it from Bob, whose mailbox would have taken it.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_circles_are_ignored_an_alias_of_the_owner_and_others_reaches_whom_the_message_names() {
+    let world = World::new("[delivery]\ncircles = \"ignore\"\n").await;
+    activate(&world.host, ANN, &format!("redirect \"{TEAM}\";"));
+    world.taken(EVE, &[ANN], &format!("Delivered-To: {BOB}\r\n{}", letter("named", "named"))).await;
+    world.inbox_gets(BOB, 1).await;
+    assert_eq!(world.inbox(ANN).await, 1);
     world.host.stop().await;
 }
 

@@ -28,6 +28,8 @@ use crate::storage::journal::Journal;
 pub struct RenewalRequest {
     /// Only those for this name, if set.
     pub name: Option<Domain>,
+    /// Who it is, for the events about what comes of it.
+    pub administrator: Option<String>,
     /// Where the result goes.
     pub done: oneshot::Sender<Vec<Renewal>>,
 }
@@ -46,6 +48,7 @@ pub struct Renewal {
 }
 
 /// Obtains and renews certificates.
+#[derive(Clone)]
 pub struct Acme {
     settings: Live<TlsSettings>,
     certificates: Arc<Certificates>,
@@ -116,6 +119,8 @@ impl Acme {
 
     async fn fulfil(&self, request: RenewalRequest, plans: &mut HashMap<PathBuf, Plan>) {
         let settings = self.settings.get();
+        let journal = self.journal.on_behalf_of(request.administrator.as_deref());
+        let asked = Self { journal, ..self.clone() };
         let mut renewals = Vec::new();
         for wanted in &settings.acme {
             let Some(file) = wanted.file(&settings.acme_state) else { continue };
@@ -124,7 +129,7 @@ impl Acme {
             }
             let problem = if self.is_on_duty().await {
                 let plan = plans.entry(file.clone()).or_default();
-                let attempt = self.attempt(wanted, &file, &settings.acme_state, plan).await;
+                let attempt = asked.attempt(wanted, &file, &settings.acme_state, plan).await;
                 attempt.err().map(|problem| problem.to_string())
             } else {
                 Some(OFF_DUTY.to_owned())

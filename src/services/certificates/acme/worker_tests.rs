@@ -117,7 +117,7 @@ async fn a_wish_at_a_node_without_the_duty_orders_nothing() {
     assert!(other.take(DUTY, DUTY_LEASE).await.unwrap());
     for (attempts, problem) in [(0, "another node"), (1, "terms")] {
         let (mut plans, (done, told)) = (HashMap::new(), oneshot::channel());
-        acme.fulfil(RenewalRequest { name: None, done }, &mut plans).await;
+        acme.fulfil(RenewalRequest { name: None, administrator: None, done }, &mut plans).await;
         let renewals = told.await.unwrap();
         let told = renewals[0].problem.as_deref().unwrap();
         assert!(told.contains(problem), "{told}");

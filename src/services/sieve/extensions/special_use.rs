@@ -74,7 +74,7 @@ impl Judge for Exists {
             let fits = match (&found, &folder) {
                 (None, _) => false,
                 (Some(_), None) => true,
-                (Some(found), Some(folder)) => found == folder,
+                (Some(found), Some(folder)) => run.situation.world.is_meant(found, folder),
             };
             if !fits {
                 return Ok(false);
