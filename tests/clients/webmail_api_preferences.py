@@ -121,7 +121,7 @@ def rules_are_a_script(server):
     ann.json("script", {**wish, "content": {"source": "keep;"}}, wanted=409)
     assert ann.json("script")["tag"] == shown["tag"]
     # Text: every mistake with its place, and nothing is stored.
-    judged = ann.json("scripts/check", {"content": {"source": "keep;\nfileinto;\n"}})
+    judged = ann.json("scripts/check", {"content": {"source": "require \"fileinto\";\nfileinto;\n"}})
     assert judged["mistakes"][0]["line"] == 2 and judged["rules"] is None, judged
     missing = judged["mistakes"][0]
     assert (missing["type"], missing["values"]["least"], missing["values"]["subject"]["values"]) == ("sieve-few-arguments", "1", {"name": "fileinto"}), missing

@@ -304,9 +304,10 @@ async fn training_the_filter_is_an_event() {
 async fn an_empty_list_is_told() {
     let host = Host::start().user("ann@example.test").await;
     let config = host.config();
+    assert_eq!(run(&config, &["domain", "add", "empty.test"], "").await.1, 0);
     for (arguments, nothing) in [
         (&["alias", "list"][..], "there are no aliases"),
-        (&["user", "list", "other.test"], "there are no users in other.test"),
+        (&["user", "list", "empty.test"], "there are no users in empty.test"),
         (&["user", "app-password", "list", "ann@example.test"], "ann@example.test has no app passwords"),
         (&["user", "two-factor", "browsers", "ann@example.test"], "no browser is remembered for ann@example.test"),
         (&["sieve", "list", "ann@example.test"], "ann@example.test has no scripts"),

@@ -118,7 +118,7 @@ async fn of_mail_that_is_taken() {
     let words = "away@example.test is an alias for other addresses; for eve@elsewhere.test";
     world.ends("forwarded", "passed on for eve@elsewhere.test", &[words]).await;
     world.ann_sends("deferred", "x@silent.test").await;
-    let words = ["it will be tried again", "the next attempt is at "];
+    let words = ["Not passed on yet for x@silent.test", "the next attempt is at "];
     world.ends("deferred", "waiting for x@silent.test", &words).await;
     world.peer.answer("RCPT", "550 5.1.1 nobody of that name");
     world.ann_sends("bounced", "nobody@elsewhere.test").await;
