@@ -48,7 +48,7 @@ impl Part<'_> {
         if self.is_container() || (self.is_text() && self.is("text/html")) {
             return None;
         }
-        let by_name = Page::named(self.file_name.as_deref().unwrap_or_default());
+        let by_name = Page::of(&extension(self.file_name.as_deref().unwrap_or_default()));
         let by_type = match self.media_type.as_str() {
             "text/html" | "application/xhtml+xml" => Some(Page::Html),
             "image/svg+xml" => Some(Page::Drawing),
@@ -129,9 +129,9 @@ pub enum Page {
 }
 
 impl Page {
-    /// What a file of this name is opened as.
-    pub fn named(name: &str) -> Option<Self> {
-        match extension(name).as_str() {
+    /// What a file with this extension is opened as.
+    pub fn of(extension: &str) -> Option<Self> {
+        match extension {
             "html" | "htm" | "shtml" | "xhtml" | "xht" => Some(Self::Html),
             "svg" => Some(Self::Drawing),
             _ => None,
