@@ -146,6 +146,10 @@ fn files_that_are_opened_as_messages_are_messages() {
         let view = View::new(&message, &limits());
         let host = view.links.first().map(|link| link.host.as_str());
         assert_eq!(host, Some("evil.test"), "{fields}");
+        // A browser shows a saved page, where scripts and forms are nothing unusual.
+        let of_page = (view.own_text() == "s\nsee it\n", view.html.parts, view.attached_html.parts);
+        let is_page = fields.contains(".MHT");
+        assert_eq!(of_page, (is_page, u32::from(!is_page), u32::from(is_page)), "{fields}");
     }
     let shown = attached("Content-Type: text/plain; name=a.eml", inner.as_bytes());
     assert!(View::new(&shown, &limits()).body.contains("Content-Type"));
