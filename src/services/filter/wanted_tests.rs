@@ -74,10 +74,18 @@ fn text_may_be_long_but_not_without_end() {
     let html = |fields: &str, octets: usize| {
         format!("Content-Type: text/html\n{fields}\n<!-- {} --><p>Verify it\n", "x".repeat(octets))
     };
+    let alternative = |octets: usize| {
+        let plain = "x".repeat(octets);
+        format!(
+            "Content-Type: multipart/alternative; boundary=b\n\n--b\n\n{plain}\n--b\nContent-Type: text/html\n\nVerify it\n--b--\n"
+        )
+    };
     check(&[
         ("TEXT_UNREAD", html("", 300 << 10).as_str(), false),
         ("TEXT_UNREAD", html("", 600 << 10).as_str(), true),
         ("TEXT_UNREAD", html("Content-Disposition: attachment\n", 600 << 10).as_str(), false),
+        ("TEXT_UNREAD", format!("Content-Type: text/plain\n\n{}", "1,2\n".repeat(200 << 10)).as_str(), false),
+        ("TEXT_UNREAD", alternative(600 << 10).as_str(), true),
     ]);
 }
 
@@ -88,6 +96,8 @@ fn drawings_are_pictures_unless_they_run_scripts() {
         ("ATTACHED_SVG_SCRIPT", drawing("<style>.a{fill:red}</style><path d='M0 0'/>").as_str(), false),
         ("ATTACHED_SVG_SCRIPT", drawing("<script>location='https://a.example/'</script>").as_str(), true),
         ("ATTACHED_SVG_SCRIPT", drawing("<rect onclick='x()'/>").as_str(), true),
+        ("ATTACHED_HTML", drawing("<style>.a{fill:red}</style><path d='M0 0'/>").as_str(), false),
+        ("ATTACHED_HTML", drawing("<rect onclick='x()'/>").as_str(), true),
     ]);
 }
 

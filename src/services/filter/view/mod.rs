@@ -41,7 +41,7 @@ pub enum Limit {
     Parts,
     /// Octets of decoded text.
     Decoded,
-    /// The same already by what is shown of the message itself.
+    /// The same already by what is shown of the message itself, and HTML is among the rest.
     Text,
     /// Number of links.
     Links,
@@ -201,8 +201,12 @@ impl<'m> View<'m> {
         push_folded(&mut self.body, &subject);
         self.body.push('\n');
         let parts = std::mem::take(&mut self.parts);
+        let mut is_unread = false;
         for part in parts.iter().filter(|p| p.is_text()) {
-            let Some(text) = self.decoded(part, &mut room) else { break };
+            let text = self.decoded(part, &mut room);
+            // Only HTML can seem shorter than it is. Who does not scroll to the end of a long plain text does not see it, either.
+            is_unread |= room == 0 && part.is("text/html");
+            let Some(text) = text else { continue };
             push_lines(&mut self.rawbody, &text);
             if !text.ends_with('\n') {
                 self.rawbody.push('\n');
@@ -214,7 +218,7 @@ impl<'m> View<'m> {
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
         }
-        if room == 0 {
+        if is_unread {
             self.reached.push(Limit::Text);
         }
         (self.attached_from, self.attached_links_from) = (self.body.len(), self.links.len());
