@@ -253,6 +253,7 @@ impl<'m> View<'m> {
                 self.archived.note(&extension, &member);
                 files += usize::from(!member.name.ends_with('/'));
                 let Some(page) = Page::of(&extension) else { continue };
+                first.get_or_insert_with(|| member.name.clone());
                 if *room == 0 || left == 0 || packed == 0 {
                     self.reached.push(Limit::Decoded);
                     self.reached.dedup();
@@ -264,7 +265,6 @@ impl<'m> View<'m> {
                     *room = room.saturating_sub(text.len());
                     html::render_file(&text, page, self);
                 }
-                first.get_or_insert(member.name);
             }
             if files > MAX_ENCLOSED {
                 self.attached_html = facts;
