@@ -24,12 +24,17 @@ pub(super) struct Glance {
 impl Glance {
     /// The reverse-path is without brackets; empty when it is null.
     pub(super) fn of(bytes: &[u8], reverse_path: &str, settings: &FilterSettings) -> Self {
-        let (authors, author_address) = authors(&HeaderSection::of(bytes));
         let domains = match settings.dns_lists.is_empty() {
             true => Vec::new(),
             false => dns_lists::domains_of(&View::new(bytes, &settings.limits), reverse_path),
         };
-        Self { authors, author_address, domains }
+        Self { domains, ..Self::of_header(bytes) }
+    }
+
+    /// The same without the domains: what decides on DMARC is all in the header.
+    pub(super) fn of_header(bytes: &[u8]) -> Self {
+        let (authors, author_address) = authors(&HeaderSection::of(bytes));
+        Self { authors, author_address, domains: Vec::new() }
     }
 }
 
@@ -47,7 +52,7 @@ fn authors(header: &HeaderSection<'_>) -> (Vec<String>, String) {
         });
         // One that is all in quotes, or has its `@` after a backslash, is shown as an address all the same.
         let listed = listed.filter(|address| address.contains('@'));
-        for address in addresses_in(field.body).into_iter().chain(listed.take(MOST_ADDRESSES)) {
+        for address in addresses_in(field.body).into_iter().chain(listed) {
             domains.extend(domain_of(&address));
             match &first {
                 Some(first) => is_alone &= *first == address,
@@ -90,8 +95,6 @@ pub fn forged(bytes: &[u8], hostname: &str) -> Vec<Range<usize>> {
     lines
 }
 
-/// Most addresses of one field that are looked at.
-const MOST_ADDRESSES: usize = 100;
 /// Most domains that are looked for. So many authors nobody has.
 const MOST_DOMAINS: usize = 20;
 
@@ -101,6 +104,12 @@ mod tests {
 
     fn authors(message: &str) -> Vec<String> {
         Glance::of(message.as_bytes(), "", &FilterSettings::default()).authors
+    }
+
+    #[test]
+    fn an_author_is_one_wherever_in_the_header() {
+        let message = format!("From: x@far.test\r\n{}From: boss@bank.test\r\n\r\n", "X: y\r\n".repeat(50_000));
+        assert_eq!(Glance::of_header(message.as_bytes()).authors, ["bank.test", "far.test"]);
     }
 
     #[test]
@@ -117,6 +126,7 @@ mod tests {
                 format!("{}From: boss@bank.test\r\n\r\n", "From: x@far.test\r\n".repeat(100)),
                 vec!["bank.test", "far.test"],
             ),
+            (format!("From: {}boss@bank.test\r\n\r\n", "x@far.test, ".repeat(200)), vec!["bank.test", "far.test"]),
             ("From: boss@bank.test:;\r\n\r\n".to_owned(), vec!["bank.test"]),
             ("From: \"boss@bank.test\": x@far.test;\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
             ("From: =?utf-8?q?boss=40bank.test?=:;\r\n\r\n".to_owned(), vec!["bank.test"]),

@@ -74,10 +74,18 @@ fn text_may_be_long_but_not_without_end() {
     let html = |fields: &str, octets: usize| {
         format!("Content-Type: text/html\n{fields}\n<!-- {} --><p>Verify it\n", "x".repeat(octets))
     };
+    let alternative = |octets: usize| {
+        let plain = "x".repeat(octets);
+        format!(
+            "Content-Type: multipart/alternative; boundary=b\n\n--b\n\n{plain}\n--b\nContent-Type: text/html\n\nVerify it\n--b--\n"
+        )
+    };
     check(&[
         ("TEXT_UNREAD", html("", 300 << 10).as_str(), false),
         ("TEXT_UNREAD", html("", 600 << 10).as_str(), true),
         ("TEXT_UNREAD", html("Content-Disposition: attachment\n", 600 << 10).as_str(), false),
+        ("TEXT_UNREAD", format!("Content-Type: text/plain\n\n{}", "1,2\n".repeat(200 << 10)).as_str(), false),
+        ("TEXT_UNREAD", alternative(600 << 10).as_str(), true),
     ]);
 }
 
@@ -88,6 +96,8 @@ fn drawings_are_pictures_unless_they_run_scripts() {
         ("ATTACHED_SVG_SCRIPT", drawing("<style>.a{fill:red}</style><path d='M0 0'/>").as_str(), false),
         ("ATTACHED_SVG_SCRIPT", drawing("<script>location='https://a.example/'</script>").as_str(), true),
         ("ATTACHED_SVG_SCRIPT", drawing("<rect onclick='x()'/>").as_str(), true),
+        ("ATTACHED_HTML", drawing("<style>.a{fill:red}</style><path d='M0 0'/>").as_str(), false),
+        ("ATTACHED_HTML", drawing("<rect onclick='x()'/>").as_str(), true),
     ]);
 }
 
@@ -148,7 +158,13 @@ fn senders_have_their_own_names() {
         ("FROM_BORROWED_NAME", from("Norton Support <x@evil.example>").as_str(), true),
         ("FROM_BORROWED_NAME", from("\u{ff30}ay\u{200b}P\u{430}l <x@evil.example>").as_str(), true),
         ("FROM_NAME_ADDRESS", from("\"boss\u{ff20}bank.example\" <x@evil.example>").as_str(), true),
+        (
+            "FROM_NAME_ADDRESS",
+            from("\"\u{4f50}\u{85e4}\u{ff20}No.1\u{30ab}\u{30d1}\" <x@firm.example>").as_str(),
+            false,
+        ),
         ("FROM_LOOKALIKE_DOMAIN", from("Apple <x@xn--80ak6aa92e.com>").as_str(), true),
+        ("FROM_LOOKALIKE_DOMAIN", from("Ann <x@\u{440}\u{43e}\u{441}\u{430}.bg>").as_str(), false),
         ("FROM_LOOKALIKE_DOMAIN", from("Ann <x@\u{430}pple.com>").as_str(), true),
         ("FROM_LOOKALIKE_DOMAIN", from("Ann <x@b\u{fc}cher.example>").as_str(), false),
         ("FROM_RANDOM", from("bschwarz@firm.example").as_str(), false),
@@ -163,6 +179,21 @@ fn senders_have_their_own_names() {
         ("REPLY_TO_ELSEWHERE", munged, true),
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.bbc.co.uk\n\n", false),
         ("REPLY_TO_ELSEWHERE", "From: a@b.example\nReply-To: a@live.co.uk\n\n", true),
+    ]);
+}
+
+#[test]
+fn a_domain_looks_like_another_once() {
+    let message = |from: &str| {
+        format!(
+            "From: x@{from}\nContent-Type: text/html; charset=utf-8\n\n<a href='https://www.xn--80ak6aa92e.com/'>x</a>\n"
+        )
+    };
+    check(&[
+        ("FROM_LOOKALIKE_DOMAIN", message("xn--80ak6aa92e.com").as_str(), true),
+        ("LINK_LOOKALIKE_HOST", message("xn--80ak6aa92e.com").as_str(), false),
+        ("LINK_LOOKALIKE_HOST", message("\u{430}\u{440}\u{440}\u{4cf}\u{435}.com").as_str(), false),
+        ("LINK_LOOKALIKE_HOST", message("firm.example").as_str(), true),
     ]);
 }
 

@@ -2,7 +2,7 @@
 
 use super::number;
 use crate::services::filter::rules::Facts;
-use crate::services::filter::view::{MAX_ARCHIVES, Page, Part, archive, extension, saved_name};
+use crate::services::filter::view::{Part, extension, saved_name};
 
 fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)> {
     facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
@@ -107,25 +107,23 @@ pub fn direction_override(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 
 /// An archive that contains a program, by the names in it.
 pub fn program_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |member| PROGRAMS.contains(&extension(&member.name).as_str()))
+    inside(facts, |extension, _| PROGRAMS.contains(&extension))
 }
 
-/// An archive that contains a page for browsers, by the names in it.
+/// An archive of few files that contains a page for browsers, by the names in it.
 pub fn page_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |member| Page::named(&member.name).is_some())
+    facts.view.archived.page.as_deref().map(shortened)
 }
 
 /// An archive whose content is encrypted, so that no scanner can look into it.
 pub fn encrypted(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |member| member.is_encrypted)
+    inside(facts, |_, is_encrypted| is_encrypted)
 }
 
-/// The name of the first such file in an archive.
-fn inside(facts: &Facts<'_>, is_meant: fn(&archive::Member<'_>) -> bool) -> Option<String> {
-    facts.view.parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES).find_map(|part| {
-        let octets = part.octets(archive::ROOM);
-        archive::members(&octets).find(is_meant).map(|member| shortened(&member.name))
-    })
+/// The name of such a file in an archive, by its extension and whether it is encrypted.
+fn inside(facts: &Facts<'_>, is_meant: fn(&str, bool) -> bool) -> Option<String> {
+    let mut kinds = facts.view.archived.kinds();
+    kinds.find(|(extension, is_encrypted, _)| is_meant(extension, *is_encrypted)).map(|(.., name)| shortened(name))
 }
 
 /// A program or archive under the name or media type of something harmless.

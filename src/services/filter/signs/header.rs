@@ -1,6 +1,6 @@
 //! Signs in the header and in how the message arrived.
 
-use super::scripts::{as_read, is_invisible, lookalike, mixed_word};
+use super::scripts::{as_read, is_east_asian, is_invisible, lookalike, mixed_word};
 use super::{is_address, number, registered};
 use std::net::IpAddr;
 
@@ -61,9 +61,11 @@ pub fn name_is_other_address(facts: &Facts<'_>, _: &[String]) -> Option<String> 
     }
     let from = facts.view.field("From")?;
     let name = as_read(from.display_name());
+    // In Japanese, such a sign stands between the names of a person and a company.
     let shown = name.split(|c: char| c.is_whitespace() || "<>()\"',;:".contains(c)).find(|w| {
-        w.split_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !domain.contains('@'))
+        w.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && domain.contains('.') && !domain.contains('@') && !is_east_asian(domain)
+        })
     })?;
     let (seen, real) = (domain_of(shown).to_lowercase(), domain_of(from.address()));
     (!real.is_empty() && registered(&seen) != registered(real)).then(|| format!("`{shown}` <{real}>"))

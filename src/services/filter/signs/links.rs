@@ -112,9 +112,12 @@ pub fn encoded_host(facts: &Facts<'_>, _: &[String]) -> Option<String> {
         .map(|l| l.host.clone())
 }
 
-/// A host whose name looks like another one, in Unicode or in its ASCII form.
+/// A host whose name looks like another one, in Unicode or in its ASCII form. What the sender's own domain looks like counts once, as
+/// theirs.
 pub fn lookalike_host(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    clickable(facts).find_map(|l| lookalike(&l.host))
+    let sender = facts.view.from_address().rsplit_once('@').map_or("", |(_, domain)| domain);
+    let sender = idna::domain_to_ascii(sender).unwrap_or_default();
+    clickable(facts).filter(|l| registered(&l.host) != registered(&sender)).find_map(|l| lookalike(&l.host))
 }
 
 /// Hosts that shorten links.

@@ -36,8 +36,7 @@ pub fn mixed_word(text: &str) -> Option<&str> {
         return None;
     }
     // Beside such letters, Latin ones are often written as wide as they are.
-    let is_east_asian =
-        text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'));
+    let is_east_asian = is_east_asian(text);
     let is_meant = |c: &char| !(is_east_asian && matches!(c, '\u{ff21}'..='\u{ff5a}'));
     text.split(|c: char| !c.is_alphanumeric() && c != '\u{24b6}').filter(|w| !w.is_ascii()).find(|word| {
         let mut latin = 0;
@@ -54,6 +53,11 @@ pub fn mixed_word(text: &str) -> Option<&str> {
         // One Greek letter beside Latin ones is a unit or a formula.
         (latin >= 2 && foreign >= 1 && latin + foreign >= 4 && !is_inflected(word)) || disguised >= 3
     })
+}
+
+/// Whether a text has Chinese, Japanese or Korean letters.
+pub fn is_east_asian(text: &str) -> bool {
+    text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'))
 }
 
 /// Whether a Latin word has an ending of another language, as in `SMSки`: nobody takes it for a Latin word. At least one of its
@@ -104,18 +108,35 @@ pub fn as_read(text: &str) -> String {
     text.nfkc().filter(|c| !is_invisible(*c)).map(|c| likeness(c).unwrap_or(c)).collect()
 }
 
+/// Top-level domains of countries whose people write in these scripts. Names in them are not meant to be taken for Latin ones.
+const CYRILLIC_COUNTRIES: &[&str] =
+    &["ba", "bg", "by", "kg", "kz", "me", "mk", "mn", "rs", "ru", "su", "tj", "ua", "uz"];
+const GREEK_COUNTRIES: &[&str] = &["cy", "gr"];
+
+/// Whether this Cyrillic or Greek letter is to be expected below a top-level domain.
+fn is_at_home(letter: char, top: &str) -> bool {
+    match script(letter) {
+        Some(Script::Cyrillic) => CYRILLIC_COUNTRIES.contains(&top),
+        Some(Script::Greek) => GREEK_COUNTRIES.contains(&top),
+        _ => false,
+    }
+}
+
 /// A host whose name looks like another, in Unicode: a label of it mixes scripts, or can be read as Latin although it is not, while its
-/// top-level domain is Latin.
+/// top-level domain is Latin and not of a country where people write so.
 pub fn lookalike(host: &str) -> Option<String> {
     if host.is_ascii() && !host.contains("xn--") {
         return None;
     }
     let (name, _) = idna::domain_to_unicode(host);
+    let top = name.rsplit('.').next().unwrap_or_default();
     let seems_latin = |label: &str| {
         let letters: Vec<char> = label.chars().filter(|c| c.is_alphabetic()).collect();
-        letters.len() >= 3 && !label.is_ascii() && letters.iter().all(|c| c.is_ascii() || likeness(*c).is_some())
+        letters.len() >= 3
+            && letters.iter().any(|c| !c.is_ascii())
+            && letters.iter().all(|c| c.is_ascii() || likeness(*c).is_some())
+            && !letters.iter().all(|c| is_at_home(*c, top))
     };
-    let top = name.rsplit('.').next().unwrap_or_default();
     let found = name.split('.').any(|label| mixed_word(label).is_some() || (top.is_ascii() && seems_latin(label)));
     found.then_some(name)
 }
@@ -160,6 +181,11 @@ mod tests {
             // A word of its own, and a top-level domain in the same letters.
             ("\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}.com", false),
             ("\u{43e}\u{441}\u{430}.\u{440}\u{444}", false),
+            // A country where people write so.
+            ("\u{440}\u{43e}\u{441}\u{430}.bg", false),
+            ("\u{3ba}\u{3bf}\u{3b9}\u{3bd}\u{3bf}.com.gr", false),
+            ("\u{440}\u{43e}\u{441}\u{430}.gr", true),
+            ("\u{430}p\u{440}\u{4cf}\u{435}.bg", true),
         ] {
             assert_eq!(lookalike(host).is_some(), found, "{host}");
         }

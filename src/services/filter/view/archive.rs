@@ -1,6 +1,7 @@
 //! The files in ZIP archives. Programs find them by the list at the end or by the header before each file, and the two may differ: here
 //! both are read, and neither is relied upon for sizes.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use flate2::bufread::DeflateDecoder;
@@ -10,16 +11,50 @@ pub const ROOM: usize = 4 << 20;
 /// Most headers, and most entries of the list, that are looked at.
 const MOST: usize = 10_000;
 /// Most octets of a name that are kept, those at its end.
-const LONGEST_NAME: usize = 512;
+const LONGEST_NAME: usize = 256;
 
 /// APPNOTE §4.3.7, §4.3.12.
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
+/// APPNOTE §4.3.16.
+const END: &[u8] = b"PK\x05\x06";
+const END_LENGTH: usize = 22;
 /// APPNOTE §4.4.5.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+
+/// Most kinds of files that are noted, and most characters of an extension and of a name that is noted.
+const MOST_KINDS: usize = 10_000;
+const LONGEST_EXTENSION: usize = 20;
+const LONGEST_NOTE: usize = 60;
+
+/// What is in the archives of a message: of each kind of file, the first.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Names by extension and whether a password is needed.
+    kinds: BTreeMap<(String, bool), String>,
+    /// A page that is not one of many files.
+    pub page: Option<String>,
+}
+
+impl Contents {
+    /// Notes a file with this extension.
+    pub fn note(&mut self, extension: &str, member: &Member<'_>) {
+        if self.kinds.len() < MOST_KINDS {
+            // No program has a longer one.
+            let extension = if extension.len() > LONGEST_EXTENSION { "" } else { extension };
+            let note = || member.name.chars().take(LONGEST_NOTE).collect::<String>();
+            self.kinds.entry((extension.to_owned(), member.is_encrypted)).or_insert_with(note);
+        }
+    }
+
+    /// The extension of each kind, in lower case, whether a password is needed, and the name of the first such file.
+    pub fn kinds(&self) -> impl Iterator<Item = (&str, bool, &str)> {
+        self.kinds.iter().map(|((extension, is_encrypted), name)| (extension.as_str(), *is_encrypted, name.as_str()))
+    }
+}
 
 /// A file in an archive.
 #[derive(Debug)]
@@ -38,10 +73,22 @@ pub struct Member<'z> {
 /// The files of an archive, and of archives that it holds without compressing them: first by the headers before them, then those of
 /// which the list says something else. Takes time linear in the archive; nothing is unpacked.
 pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    let begin = memchr::memmem::find(zip, LOCAL).unwrap_or(0);
+    let begin = begin(zip);
     let headers = memchr::memmem::find_iter(zip, LOCAL).take(MOST).filter_map(move |at| by_header(zip, at));
     let entries = memchr::memmem::find_iter(zip, CENTRAL).take(MOST).filter_map(move |at| by_entry(zip, at, begin));
     headers.chain(entries)
+}
+
+/// Where the archive begins, from which places in the list are counted: by the record at its end, as programs find it, or else with the
+/// first header. Something with the same signature may come before it.
+fn begin(zip: &[u8]) -> usize {
+    let by_end = || {
+        let at = memchr::memmem::rfind(zip, END)?;
+        let end = zip[at..].get(..END_LENGTH)?;
+        let begin = at.checked_sub(large(end, 12))?.checked_sub(large(end, 16))?;
+        zip[begin..].starts_with(LOCAL).then_some(begin)
+    };
+    by_end().or_else(|| memchr::memmem::find(zip, LOCAL)).unwrap_or(0)
 }
 
 /// The file whose header is at this place.
@@ -82,18 +129,26 @@ fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
 
 impl Member<'_> {
     /// The content, as far as it can be unpacked, and at most `room` octets of it; `None` if it is encrypted or packed in an unusual way.
-    pub fn unpack(&self, room: usize) -> Option<Vec<u8>> {
+    /// At most `packed` octets are read, less those that are: files may overlap, and much that is packed may be nothing.
+    pub fn unpack(&self, room: usize, packed: &mut usize) -> Option<Vec<u8>> {
+        let given = &self.content[..self.content.len().min(*packed)];
         match self.method {
             _ if self.is_encrypted => None,
             STORED => {
+                let given = &given[..given.len().min(room)];
                 // If the length is given only after the content, a signature follows. What is read beyond the end does no harm.
-                let end = memchr::memmem::find(self.content, b"PK").unwrap_or(self.content.len());
-                Some(self.content[..end.max(self.length).min(self.content.len()).min(room)].to_vec())
+                let end = memchr::memmem::find(given, b"PK").unwrap_or(given.len());
+                let content = given[..end.max(self.length).min(given.len())].to_vec();
+                *packed -= content.len();
+                Some(content)
             }
             DEFLATED => {
                 let mut content = Vec::new();
+                let mut decoder = DeflateDecoder::new(given).take(room as u64);
                 // What comes before any damage counts. The content itself says where it ends.
-                let _damage = DeflateDecoder::new(self.content).take(room as u64).read_to_end(&mut content);
+                let _damage = decoder.read_to_end(&mut content);
+                let read = usize::try_from(decoder.get_ref().total_in()).unwrap_or(usize::MAX);
+                *packed = packed.saturating_sub(read);
                 Some(content)
             }
             _ => None,
@@ -136,7 +191,7 @@ mod tests {
     }
 
     fn read(zip: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
-        members(zip).map(|member| (member.name.clone(), member.unpack(1000))).collect()
+        members(zip).map(|member| (member.name.clone(), member.unpack(1000, &mut { usize::MAX }))).collect()
     }
 
     /// Replaces the octets so far behind the first occurrence of a signature.
@@ -166,20 +221,31 @@ mod tests {
         let renamed = patched(zip.clone(), CENTRAL, CENTRAL_LENGTH, b"a.htm");
         let content = Some(b"<p>PK page".to_vec());
         assert_eq!(read(&renamed), [("a.txt".to_owned(), content.clone()), ("a.htm".to_owned(), content.clone())]);
+        let behind = [LOCAL, &[0; 40], &renamed].concat();
+        assert_eq!(read(&behind).last(), Some(&("a.htm".to_owned(), content.clone())));
         let shortened = patched(zip.clone(), LOCAL, 18, &[0; 4]);
         assert_eq!(read(&shortened)[1], ("a.txt".to_owned(), content));
         for (signature, at) in [(LOCAL, 6), (CENTRAL, 8)] {
             let encrypted = patched(zip.clone(), signature, at, &[1]);
             let found: Vec<_> = members(&encrypted).filter(|member| member.is_encrypted).collect();
-            assert!(found.len() == 1 && found[0].unpack(1000).is_none());
+            assert!(found.len() == 1 && found[0].unpack(1000, &mut { usize::MAX }).is_none());
         }
     }
 
     #[test]
     fn bombs_and_damage_are_bounded() {
         let bomb = zipped(&[("a.html", vec![b' '; 8 << 20].as_slice())], CompressionMethod::Deflated);
-        let unpacked: Vec<usize> = members(&bomb).filter_map(|member| Some(member.unpack(1000)?.len())).collect();
-        assert_eq!(unpacked, [1000]);
+        let mut packed = bomb.len();
+        let unpacked: Vec<usize> =
+            members(&bomb).filter_map(|member| Some(member.unpack(1000, &mut packed)?.len())).collect();
+        assert!(unpacked == [1000] && packed < bomb.len());
+        // Blocks without content (RFC 1951 §3.2.4).
+        let header = [LOCAL, &[0; 4], &[8, 0], &[0; 16], &[6, 0, 0, 0], b"a.html"].concat();
+        let nothing = [header, b"\0\0\0\xff\xff".repeat(10_000)].concat();
+        let mut packed = 20_000;
+        let file = members(&nothing).next().unwrap();
+        assert!(file.unpack(1000, &mut packed).unwrap().is_empty() && packed < 1000);
+        assert!(file.unpack(1000, &mut packed).unwrap().is_empty());
         let header = [LOCAL, &[0; 22], &[0xff, 0xff, 0, 0]].concat();
         let many = header.repeat(50_000);
         let found = members(&many).map(|member| member.name.len()).collect::<Vec<_>>();

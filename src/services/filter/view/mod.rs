@@ -3,7 +3,7 @@
 //! Promises: never fails, whatever the bytes are; reads at most what [`LimitSettings`](super::LimitSettings) allow and
 //! says which limit was reached; time is linear in the message, memory in what is read. Line ends may be CRLF or LF.
 
-pub mod archive;
+mod archive;
 mod decode;
 mod elements;
 mod fields;
@@ -15,6 +15,7 @@ mod received;
 mod sheet;
 mod style;
 
+pub use archive::Contents;
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};
@@ -40,7 +41,7 @@ pub enum Limit {
     Parts,
     /// Octets of decoded text.
     Decoded,
-    /// The same already by what is shown of the message itself.
+    /// The same already by what is shown of the message itself, and HTML is among the rest.
     Text,
     /// Number of links.
     Links,
@@ -95,8 +96,10 @@ pub struct View<'m> {
     link_counts: [usize; LinkKind::COUNT],
     /// What was noticed in the HTML of the message.
     pub html: HtmlFacts,
-    /// What was noticed in attached pages.
+    /// What was noticed in attached pages, except in archives of many files.
     pub attached_html: HtmlFacts,
+    /// What is in attached ZIP archives.
+    pub archived: Contents,
     /// Limits that were reached.
     pub reached: Vec<Limit>,
 }
@@ -104,9 +107,11 @@ pub struct View<'m> {
 /// Most links of each kind that are collected from one message.
 const MAX_LINKS: usize = 1000;
 /// Most archives of one message that are opened.
-pub const MAX_ARCHIVES: usize = 20;
+const MAX_ARCHIVES: usize = 20;
 /// Most pages in them that are read.
 const MAX_PAGES: usize = 100;
+/// An archive of more files is a site, or its documentation, which may well ask for passwords.
+const MAX_ENCLOSED: usize = 10;
 
 impl<'m> View<'m> {
     /// Reads a message.
@@ -150,6 +155,7 @@ impl<'m> View<'m> {
             link_counts: [0; LinkKind::COUNT],
             html: HtmlFacts::default(),
             attached_html: HtmlFacts::default(),
+            archived: Contents::default(),
             reached,
         };
         (view, body_at)
@@ -195,8 +201,12 @@ impl<'m> View<'m> {
         push_folded(&mut self.body, &subject);
         self.body.push('\n');
         let parts = std::mem::take(&mut self.parts);
+        let mut is_unread = false;
         for part in parts.iter().filter(|p| p.is_text()) {
-            let Some(text) = self.decoded(part, &mut room) else { break };
+            let text = self.decoded(part, &mut room);
+            // Only HTML can seem shorter than it is. Who does not scroll to the end of a long plain text does not see it, either.
+            is_unread |= room == 0 && part.is("text/html");
+            let Some(text) = text else { continue };
             push_lines(&mut self.rawbody, &text);
             if !text.ends_with('\n') {
                 self.rawbody.push('\n');
@@ -208,7 +218,7 @@ impl<'m> View<'m> {
                 push_paragraphs(&mut self.body, &text, &mut self.aside);
             }
         }
-        if room == 0 {
+        if is_unread {
             self.reached.push(Limit::Text);
         }
         (self.attached_from, self.attached_links_from) = (self.body.len(), self.links.len());
@@ -230,22 +240,36 @@ impl<'m> View<'m> {
         self.reached.dedup();
     }
 
-    /// Reads the pages in archives, as far as there is room for them.
+    /// Notes what is in archives, and reads the pages in them as far as there is room.
     fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
-        let mut count = 0;
+        let mut left = MAX_PAGES;
         for part in parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES) {
             let octets = part.octets(archive::ROOM);
+            // For what the headers say, and what the list says.
+            let mut packed = 2 * octets.len();
+            let (facts, mut first, mut files) = (self.attached_html.clone(), None, 0);
             for member in archive::members(&octets) {
-                let Some(page) = Page::named(&member.name) else { continue };
-                if *room == 0 || count == MAX_PAGES {
+                let extension = extension(&member.name);
+                self.archived.note(&extension, &member);
+                files += usize::from(!member.name.ends_with('/'));
+                let Some(page) = Page::of(&extension) else { continue };
+                first.get_or_insert_with(|| member.name.clone());
+                if *room == 0 || left == 0 || packed == 0 {
                     self.reached.push(Limit::Decoded);
-                    return;
+                    self.reached.dedup();
+                    continue;
                 }
-                count += 1;
-                let Some(content) = member.unpack(*room) else { continue };
-                let text = decode::file(&content, None);
-                *room = room.saturating_sub(text.len());
-                html::render_file(&text, page, self);
+                left -= 1;
+                if let Some(content) = member.unpack(*room, &mut packed) {
+                    let text = decode::file(&content, None);
+                    *room = room.saturating_sub(text.len());
+                    html::render_file(&text, page, self);
+                }
+            }
+            if files > MAX_ENCLOSED {
+                self.attached_html = facts;
+            } else {
+                self.archived.page = self.archived.page.take().or(first);
             }
         }
     }

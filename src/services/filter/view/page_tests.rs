@@ -117,6 +117,23 @@ fn pages_in_archives_are_read() {
 }
 
 #[test]
+fn a_site_in_an_archive_is_no_letter() {
+    let page = "<meta http-equiv=refresh content='0;url=https://evil.test/'><p>verify<input type=password>";
+    for (others, facts) in [(9, (1, 1)), (10, (0, 0))] {
+        let names: Vec<String> = (0..others).map(|n| format!("img/{n}.png")).collect();
+        let mut files = vec![("index.html", page)];
+        files.extend(names.iter().map(|name| (name.as_str(), "x")));
+        let message = attached("Content-Type: application/zip; name=a.zip", &zip(&files));
+        let view = View::new(&message, &limits());
+        // Its links are looked up all the same.
+        assert_eq!((attached_text(&view), view.links[0].host.as_str()), ("verify\n", "evil.test"));
+        let found = &view.attached_html;
+        assert_eq!((found.password_fields, found.refreshes), facts, "{others}");
+        assert_eq!(view.archived.page.as_deref(), (facts.0 > 0).then_some("index.html"));
+    }
+}
+
+#[test]
 fn files_that_are_opened_as_messages_are_messages() {
     use base64::Engine as _;
     let inner = "Subject: s\r\nContent-Type: text/html\r\n\r\n<a href='https://evil.test/'>buy</a>\r\n";
@@ -129,6 +146,10 @@ fn files_that_are_opened_as_messages_are_messages() {
         let view = View::new(&message, &limits());
         let host = view.links.first().map(|link| link.host.as_str());
         assert_eq!(host, Some("evil.test"), "{fields}");
+        // A browser shows a saved page, where scripts and forms are nothing unusual.
+        let of_page = (view.own_text() == "s\nsee it\n", view.html.parts, view.attached_html.parts);
+        let is_page = fields.contains(".MHT");
+        assert_eq!(of_page, (is_page, u32::from(!is_page), u32::from(is_page)), "{fields}");
     }
     let shown = attached("Content-Type: text/plain; name=a.eml", inner.as_bytes());
     assert!(View::new(&shown, &limits()).body.contains("Content-Type"));

@@ -19,6 +19,8 @@ pub struct Part<'m> {
     pub file_name: Option<String>,
     /// Whether Content-Disposition says attachment.
     pub attachment: bool,
+    /// Whether it is in a page that was saved in the form of a message (RFC 2557), which a browser shows, and no mail program.
+    pub saved: bool,
     /// Content-Transfer-Encoding in lower case.
     pub encoding: String,
     /// The content, encoded as received; empty for a part of an encoded message that contains others.
@@ -39,7 +41,7 @@ impl Part<'_> {
 
     /// Whether it is text that is shown to the reader.
     pub fn is_text(&self) -> bool {
-        self.media_type.starts_with("text/") && !self.attachment
+        self.media_type.starts_with("text/") && !self.attachment && !self.saved
     }
 
     /// What readers see of it in a browser, if it is a file that they open there: by its name, or by its media type if it is not shown.
@@ -48,7 +50,7 @@ impl Part<'_> {
         if self.is_container() || (self.is_text() && self.is("text/html")) {
             return None;
         }
-        let by_name = Page::named(self.file_name.as_deref().unwrap_or_default());
+        let by_name = Page::of(&extension(self.file_name.as_deref().unwrap_or_default()));
         let by_type = match self.media_type.as_str() {
             "text/html" | "application/xhtml+xml" => Some(Page::Html),
             "image/svg+xml" => Some(Page::Drawing),
@@ -74,7 +76,12 @@ impl Part<'_> {
     /// Whether it is a file that programs open as a message, or as a page saved in the form of one (RFC 2557), whatever its media type.
     fn is_message_file(&self) -> bool {
         let extension = extension(self.file_name.as_deref().unwrap_or_default());
-        !self.is_container() && !self.is_text() && matches!(extension.as_str(), "eml" | "mht" | "mhtml")
+        !self.is_container() && !self.is_text() && (extension == "eml" || self.is_saved_page())
+    }
+
+    fn is_saved_page(&self) -> bool {
+        let extension = extension(self.file_name.as_deref().unwrap_or_default());
+        matches!(extension.as_str(), "mht" | "mhtml")
     }
 
     /// RFC 6532 §3.7: message/global is message/rfc822 with UTF-8 in its header.
@@ -110,6 +117,7 @@ impl Part<'_> {
             charset: self.charset,
             file_name: self.file_name,
             attachment: self.attachment,
+            saved: self.saved,
             encoding: self.encoding,
             content,
             depth: self.depth,
@@ -129,9 +137,9 @@ pub enum Page {
 }
 
 impl Page {
-    /// What a file of this name is opened as.
-    pub fn named(name: &str) -> Option<Self> {
-        match extension(name).as_str() {
+    /// What a file with this extension is opened as.
+    pub fn of(extension: &str) -> Option<Self> {
+        match extension {
             "html" | "htm" | "shtml" | "xhtml" | "xht" => Some(Self::Html),
             "svg" => Some(Self::Drawing),
             _ => None,
@@ -153,11 +161,13 @@ pub struct Walk<'l, 'm> {
     before: usize,
     /// Octets that messages may have which have to be decoded.
     room: usize,
+    /// Whether it is inside a saved page.
+    in_page: bool,
 }
 
 impl<'l, 'm> Walk<'l, 'm> {
     pub fn new(limits: &'l LimitSettings) -> Self {
-        Self { limits, parts: Vec::new(), reached: Vec::new(), before: 0, room: limits.message.len() }
+        Self { limits, parts: Vec::new(), reached: Vec::new(), before: 0, room: limits.message.len(), in_page: false }
     }
 
     pub fn run(&mut self, fields: &[Field<'m>], content: &'m [u8]) {
@@ -182,6 +192,7 @@ impl<'l, 'm> Walk<'l, 'm> {
             charset: parameter("charset").map(lower),
             file_name: given.or_else(|| name(&content_type.as_ref()?.parameters, "name")),
             attachment: disposition.is_some_and(|given| given.word.eq_ignore_ascii_case(b"attachment")),
+            saved: self.in_page,
             media_type: content_type
                 .as_ref()
                 .map_or_else(|| default.to_owned(), |given| format!("{}/{}", lower(given.media), lower(given.subtype))),
@@ -204,11 +215,14 @@ impl<'l, 'm> Walk<'l, 'm> {
             return;
         }
         if part.is_message() {
+            let in_page = self.in_page || part.is_saved_page();
+            let outside = std::mem::replace(&mut self.in_page, in_page);
             let encoding = encoding.and_then(|given| transfer::of_message(given, content));
             match transfer::decode(encoding, content, self.room) {
                 Cow::Borrowed(_) => self.entity(content, depth + 1, "text/plain"),
                 Cow::Owned(message) => self.decoded(&message, depth + 1),
             }
+            self.in_page = outside;
             return;
         }
         let default = if part.is("multipart/digest") { "message/rfc822" } else { "text/plain" };
@@ -239,7 +253,8 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
         let room = self.room.saturating_sub(message.len());
         let before = self.before + self.parts.len();
-        let mut walk = Walk { limits: self.limits, parts: Vec::new(), reached: Vec::new(), before, room };
+        let (parts, reached, in_page) = (Vec::new(), Vec::new(), self.in_page);
+        let mut walk = Walk { limits: self.limits, parts, reached, before, room, in_page };
         walk.entity(message, depth, "text/plain");
         self.room = walk.room;
         for limit in walk.reached {

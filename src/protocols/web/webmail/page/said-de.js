@@ -288,6 +288,7 @@ export default {
   "SUBJECT_SHOUTS": "Der Betreff besteht nur aus Großbuchstaben",
   "SUBJECT_MIXED_SCRIPTS": "Im Betreff stehen verkleidete Buchstaben",
   "FROM_MIXED_SCRIPTS": "Im Namen des Absenders stehen verkleidete Buchstaben",
+  "FROM_LOOKALIKE_DOMAIN": "Die Domain des Absenders sieht einer anderen ähnlich",
   "SUBJECT_INVISIBLE": "Im Betreff stehen unsichtbare Zeichen mitten in Wörtern",
   "FROM_INVISIBLE": "Im Namen des Absenders stehen unsichtbare Zeichen mitten in Wörtern",
   "SUBJECT_BASE64_ASCII": "Der Betreff verbirgt gewöhnliche Buchstaben in Base64",

@@ -288,6 +288,7 @@ export default {
   "SUBJECT_SHOUTS": "El asunto está todo en mayúsculas",
   "SUBJECT_MIXED_SCRIPTS": "El asunto tiene letras disfrazadas",
   "FROM_MIXED_SCRIPTS": "El nombre del remitente tiene letras disfrazadas",
+  "FROM_LOOKALIKE_DOMAIN": "El dominio del remitente se parece a otro",
   "SUBJECT_INVISIBLE": "El asunto tiene caracteres invisibles dentro de palabras",
   "FROM_INVISIBLE": "El nombre del remitente tiene caracteres invisibles dentro de palabras",
   "SUBJECT_BASE64_ASCII": "El asunto esconde letras corrientes en base64",

@@ -288,6 +288,7 @@ export default {
   "SUBJECT_SHOUTS": "L’objet est tout en majuscules",
   "SUBJECT_MIXED_SCRIPTS": "L’objet a des lettres déguisées",
   "FROM_MIXED_SCRIPTS": "Le nom de l’expéditeur a des lettres déguisées",
+  "FROM_LOOKALIKE_DOMAIN": "Le domaine de l’expéditeur ressemble à un autre",
   "SUBJECT_INVISIBLE": "L’objet a des caractères invisibles au milieu de mots",
   "FROM_INVISIBLE": "Le nom de l’expéditeur a des caractères invisibles au milieu de mots",
   "SUBJECT_BASE64_ASCII": "L’objet cache des lettres ordinaires en base64",
