@@ -8,11 +8,12 @@ use chrono::{DateTime, NaiveDateTime};
 use super::super::components::{Component, Whole, named, pieces};
 use super::super::invitation::Invitation;
 use super::super::occurrences::occurrences;
+use super::super::particulars::Line;
 use super::apply::{cancelled, requested};
-use super::meeting::{Agent, Meeting, answer, invites};
+use super::meeting::{Agent, Meeting, Person, answer, invites};
 use super::message::ANSWERED;
 use super::property::Property;
-use super::settled::{with_answered, with_statuses};
+use super::settled::{rewritten, with_answered, with_statuses};
 use crate::foundations::clock::Timestamp;
 use crate::services::dav::CalendarObject;
 
@@ -43,7 +44,9 @@ pub(super) fn answered(
     is_own: &dyn Fn(&str) -> bool,
     (most, now): (usize, Timestamp),
 ) -> Result<Option<String>, Left> {
-    let (there, reply) = (Meeting::of(stored).ok_or(Left::Unfit)?, Meeting::of(message).ok_or(Left::Unfit)?);
+    let there = Meeting::of(stored).ok_or(Left::Unfit)?;
+    let message = with_organiser(message, &there.organiser);
+    let reply = Meeting::of(&message).ok_or(Left::Unfit)?;
     check_times(&reply)?;
     if !is_of_same(&there, &reply) || !is_own(&there.organiser.address) {
         return Err(Left::Foreign);
@@ -86,7 +89,7 @@ pub(super) fn answered(
     if !unknown.is_empty() && !has_times(stored, unknown, most) {
         return Err(Left::Times);
     }
-    let reply = Invitation::read(message).map_err(|_| Left::Unfit)?;
+    let reply = Invitation::read(&message).map_err(|_| Left::Unfit)?;
     let noted = reply.noted_in(stored, now).map_err(|_| Left::Unfit)?;
     let noted = with_statuses(&noted, "ATTENDEE", &[(author.to_owned(), "2.0")]);
     Ok(Some(with_answered(&noted, author, &given)))
@@ -145,6 +148,15 @@ pub(super) fn changed(
 pub(super) enum Change {
     Request,
     Cancel,
+}
+
+/// A reply with the organiser of the event that it is about, where it names none: against RFC 5546 §3.2.3, Exchange leaves them out.
+/// Whoever has written it is known, and answers only for themselves.
+fn with_organiser(reply: &str, organiser: &Person) -> String {
+    let whole = Whole::of(reply);
+    let is_named = whole.events().any(|event| event.line("ORGANIZER").is_some());
+    let organiser = (!is_named).then(|| format!("ORGANIZER:mailto:{}", organiser.mailbox));
+    rewritten(&whole, &|_, line: &Line<'_>| Some(line.whole.clone()), &|_| organiser.iter().cloned().collect())
 }
 
 /// Whether all of two calendars is about events of the same organiser.
@@ -273,6 +285,19 @@ mod tests {
         let meeting = Meeting::of(&changed).unwrap();
         let view = meeting.view(BOB).unwrap();
         assert!(!super::super::message::request(&meeting.whole, &view, NOW).replace("\r\n ", "").contains(ANSWERED));
+    }
+
+    /// Replies of Exchange were never entered.
+    #[test]
+    fn an_answer_need_not_name_the_organiser() {
+        let (event, good) = (stored(""), reply("ACCEPTED", TENTH, "SEQUENCE:2\r\n"));
+        let bare = good.replace("ORGANIZER:mailto:ann@example.test\r\n", "");
+        assert!(!bare.contains("ORGANIZER"));
+        assert_eq!(enter(&event, &bare, BOB), enter(&event, &good, BOB));
+        assert!(enter(&event, &bare, BOB).unwrap().is_some());
+        assert_eq!(enter(&event, &bare, "eve@elsewhere.test"), Err(Left::Foreign));
+        let foreign = event.replace("ORGANIZER:mailto:ann@", "ORGANIZER:mailto:carl@");
+        assert_eq!(enter(&foreign, &bare, BOB), Err(Left::Foreign));
     }
 
     #[test]

@@ -131,7 +131,8 @@ pub(super) fn is_same(content: &str, other: &str) -> bool {
     plain(content) == plain(other)
 }
 
-fn rewritten(
+/// An event with each line of its components as it is changed (`None` leaves it out), and with more lines at their ends.
+pub(super) fn rewritten(
     whole: &Whole<'_>,
     change: &dyn Fn(&Component<'_>, &Line<'_>) -> Option<String>,
     more: &dyn Fn(&Component<'_>) -> Vec<String>,
