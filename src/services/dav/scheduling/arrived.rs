@@ -1,5 +1,6 @@
 //! What a message that has arrived by mail may change without anybody's click.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use calcard::common::timezone::Tz;
@@ -13,7 +14,7 @@ use super::apply::{cancelled, requested};
 use super::meeting::{Agent, Meeting, Person, answer, invites};
 use super::message::ANSWERED;
 use super::property::Property;
-use super::settled::{rewritten, with_answered, with_statuses};
+use super::settled::{rewritten, with_answered, with_own_answers, with_statuses};
 use crate::foundations::clock::Timestamp;
 use crate::services::dav::CalendarObject;
 
@@ -124,18 +125,22 @@ pub(super) fn changed(
         if event.exception().is_some_and(|id| known.leaves_out(&id)) {
             return Err(Left::Times);
         }
-        // RFC 5546 §2.1.5. A cancellation, and a time that becomes an exception, may have the version of the series, and a former
-        // exception its own if the series has a later one.
+        // A cancellation, and a time that becomes an exception, may have the version of the series, and a former exception its own
+        // if the series has a later one.
         let is_later = match (change, same) {
-            (Change::Request, Some(same)) if !is_series_later => event.sequence() > same.sequence(),
-            _ => event.sequence() >= known.sequence(),
+            _ if is_series_later => event.sequence() >= known.sequence(),
+            (Change::Request, Some(same)) => order(event, same).is_gt(),
+            _ => order(event, known).is_ge(),
         };
         if !is_later {
             return Err(Left::Older);
         }
     }
     let content = match change {
-        Change::Request => Some(requested(Some(stored), message).map_err(|_| Left::Unfit)?),
+        Change::Request => {
+            let content = requested(Some(stored), message).map_err(|_| Left::Unfit)?;
+            Some(with_own_answers(&content, &there, is_own))
+        }
         Change::Cancel => cancelled(stored, message).map_err(|_| Left::Unfit)?,
     };
     // What would remove all of an event is for its owner to decide.
@@ -162,6 +167,16 @@ fn with_organiser(reply: &str, organiser: &Person) -> String {
 /// Whether all of two calendars is about events of the same organiser.
 fn is_of_same(one: &Meeting<'_>, other: &Meeting<'_>) -> bool {
     one.is_of_one && other.is_of_one && one.organiser.address == other.organiser.address
+}
+
+/// Which of two versions of an event is the later one (RFC 5546 §2.1.5): by their numbers, and of those with the same number by when
+/// they were written. An organiser who changes what needs no new answers leaves the number as it is (§2.1.4), and a cancellation
+/// that was overtaken by a new invitation may have its number.
+fn order(event: &Component<'_>, other: &Component<'_>) -> Ordering {
+    let written = |event: &Component<'_>| event.value("DTSTAMP").filter(|time| is_moment(time)).map(str::to_owned);
+    // Both are in UTC (RFC 5545 §3.8.7.2), so that they compare as texts.
+    let by_time = || written(event).zip(written(other)).map_or(Ordering::Equal, |(one, other)| one.cmp(&other));
+    event.sequence().cmp(&other.sequence()).then_with(by_time)
 }
 
 /// Refuses what is about more times than is usual, and what also means all later ones: that is understood in several ways.
@@ -380,6 +395,18 @@ mod tests {
         let private = event.replace("ORGANIZER:", "ORGANIZER;SCHEDULE-AGENT=NONE:");
         assert_eq!(change(&private, &request(2), ANN, Change::Request), Err(Left::NotOurs));
 
+        // What needs no new answers keeps its number, and the answer.
+        let at = |text: String, time: &str| text.replace("DTSTAMP:20261101T000000Z", &format!("DTSTAMP:{time}"));
+        let open = |text: String| text.replace("PARTSTAT=ACCEPTED", "PARTSTAT=NEEDS-ACTION;RSVP=TRUE");
+        let answered = |text: &str| text.replace("\r\n ", "").contains("PARTSTAT=ACCEPTED");
+        let after = change(&event, &open(at(request(1), TENTH)), ANN, Change::Request).unwrap().unwrap();
+        assert!(after.contains("SUMMARY:Speech") && answered(&after), "{after}");
+        let overtaken = at(request(1), "20261031T235959Z");
+        assert_eq!(change(&event, &overtaken, ANN, Change::Request), Err(Left::Older));
+        let moved = open(at(request(1), TENTH)).replace("T090000Z", "T100000Z");
+        assert!(!answered(&change(&event, &moved, ANN, Change::Request).unwrap().unwrap()));
+        assert!(!answered(&change(&event, &open(request(2)), ANN, Change::Request).unwrap().unwrap()));
+
         // Exceptions of a series keep their versions, while the series has a new one.
         let exception = "BEGIN:VEVENT\r\nUID:u\r\nDTSTAMP:20261101T000000Z\r\nRECURRENCE-ID:20270106T090000Z\r\nSEQUENCE:1\r\n\
             DTSTART:20270106T100000Z\r\nORGANIZER:mailto:ann@example.test\r\nATTENDEE:mailto:bob@elsewhere.test\r\n\
@@ -395,6 +422,10 @@ mod tests {
         let after = change(&event, &cancel(2, ""), ANN, Change::Cancel).unwrap().unwrap();
         assert!(after.contains("STATUS:CANCELLED") && after.contains("SUMMARY:Talk"), "{after}");
         assert_eq!(change(&event, &cancel(0, ""), ANN, Change::Cancel), Err(Left::Older));
+        // Somebody sends again what the organiser has taken back with a new invitation.
+        let again = at(cancel(1, ""), "20261031T235959Z");
+        assert_eq!(change(&event, &again, ANN, Change::Cancel), Err(Left::Older));
+        assert!(change(&event, &at(cancel(1, ""), TENTH), ANN, Change::Cancel).unwrap().is_some());
         let series = event.replace("SUMMARY", "RRULE:FREQ=DAILY;COUNT=5\r\nSUMMARY");
         let once = cancel(2, "RECURRENCE-ID:20270106T090000Z\r\n");
         let after = change(&series, &once, ANN, Change::Cancel).unwrap().unwrap();
