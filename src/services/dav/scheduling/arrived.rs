@@ -11,7 +11,7 @@ use super::super::invitation::Invitation;
 use super::super::occurrences::occurrences;
 use super::super::particulars::Line;
 use super::apply::{cancelled, requested};
-use super::meeting::{Agent, Meeting, Person, answer, invites};
+use super::meeting::{Agent, Meeting, Person, invites};
 use super::message::ANSWERED;
 use super::property::Property;
 use super::settled::{rewritten, with_answered, with_own_answers, with_statuses};
@@ -36,15 +36,15 @@ pub(super) enum Left {
     Times,
 }
 
-/// The organiser's event with the answer of a guest who has written the message; `None` if it says so already. Nothing but that
-/// guest's answer changes (RFC 5546 §3.2.3).
+/// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the
+/// same again. Nothing but that guest's answer changes (RFC 5546 §3.2.3).
 pub(super) fn answered(
     stored: &str,
     message: &str,
     author: &str,
     is_own: &dyn Fn(&str) -> bool,
     (most, now): (usize, Timestamp),
-) -> Result<Option<String>, Left> {
+) -> Result<String, Left> {
     let there = Meeting::of(stored).ok_or(Left::Unfit)?;
     let message = with_organiser(message, &there.organiser);
     let reply = Meeting::of(&message).ok_or(Left::Unfit)?;
@@ -61,7 +61,7 @@ pub(super) fn answered(
         Some(known) if known.agent == Agent::Other => return Err(Left::NotOurs),
         Some(_) => {}
     }
-    let (mut is_new, mut given) = (false, HashMap::new());
+    let mut given = HashMap::new();
     let mut unknown: HashSet<String> = HashSet::new();
     for event in reply.whole.events() {
         let time = event.value("DTSTAMP").filter(|time| is_moment(time)).map(str::to_owned).ok_or(Left::Unfit)?;
@@ -81,11 +81,7 @@ pub(super) fn answered(
             }
             unknown.extend(event.exception());
         }
-        is_new |= same.is_none() || answer(known, author) != answer(event, author);
         given.insert(event.exception(), time);
-    }
-    if !is_new {
-        return Ok(None);
     }
     if !unknown.is_empty() && !has_times(stored, unknown, most) {
         return Err(Left::Times);
@@ -93,7 +89,7 @@ pub(super) fn answered(
     let reply = Invitation::read(&message).map_err(|_| Left::Unfit)?;
     let noted = reply.noted_in(stored, now).map_err(|_| Left::Unfit)?;
     let noted = with_statuses(&noted, "ATTENDEE", &[(author.to_owned(), "2.0")]);
-    Ok(Some(with_answered(&noted, author, &given)))
+    Ok(with_answered(&noted, author, &given))
 }
 
 /// A guest's event with the change or the cancellation by the organiser who has written the message; `None` if it is so already.
@@ -276,7 +272,7 @@ mod tests {
         )
     }
 
-    fn enter(stored: &str, message: &str, author: &str) -> Result<Option<String>, Left> {
+    fn enter(stored: &str, message: &str, author: &str) -> Result<String, Left> {
         answered(stored, message, author, &|address| address == "ann@example.test", (100, NOW))
     }
 
@@ -285,16 +281,17 @@ mod tests {
     #[test]
     fn an_answer_changes_nothing_but_itself() {
         let before = stored("");
-        let after = enter(&before, &reply("ACCEPTED", TENTH, "SEQUENCE:2\r\n"), BOB).unwrap().unwrap();
+        let after = enter(&before, &reply("ACCEPTED", TENTH, "SEQUENCE:2\r\n"), BOB).unwrap();
         let is_bob = |line: &&str| line.contains("ob@elsewhere.test") || line.starts_with(' ');
         let others = |text: &str| text.lines().filter(|line| !is_bob(line)).map(str::to_owned).collect::<Vec<_>>();
         assert!(after.replace("\r\n ", "").contains("ATTENDEE;PARTSTAT=ACCEPTED;"), "{after}");
         assert_eq!(others(&after.replace("\r\n ", "")), others(&before));
         assert!(after.contains("SUMMARY:Talk") && !after.contains("METHOD"), "{after}");
-        // It says so already, and an answer that was overtaken does not count.
-        assert_eq!(enter(&after, &reply("ACCEPTED", "20261110T000001Z", "SEQUENCE:2\r\n"), BOB), Ok(None));
+        // An answer that was overtaken does not count, also by one that is the same as before.
         assert_eq!(enter(&after, &reply("DECLINED", "20261109T000000Z", "SEQUENCE:2\r\n"), BOB), Err(Left::Older));
-        let changed = enter(&after, &reply("DECLINED", "20261111T000000Z", "SEQUENCE:2\r\n"), BOB).unwrap().unwrap();
+        let after = enter(&after, &reply("ACCEPTED", "20261110T120000Z", "SEQUENCE:2\r\n"), BOB).unwrap();
+        assert_eq!(enter(&after, &reply("DECLINED", "20261110T060000Z", "SEQUENCE:2\r\n"), BOB), Err(Left::Older));
+        let changed = enter(&after, &reply("DECLINED", "20261111T000000Z", "SEQUENCE:2\r\n"), BOB).unwrap();
         assert!(changed.replace("\r\n ", "").contains("ATTENDEE;PARTSTAT=DECLINED;"), "{changed}");
         // Other guests are not told when Bob has answered.
         let meeting = Meeting::of(&changed).unwrap();
@@ -309,7 +306,7 @@ mod tests {
         let bare = good.replace("ORGANIZER:mailto:ann@example.test\r\n", "");
         assert!(!bare.contains("ORGANIZER"));
         assert_eq!(enter(&event, &bare, BOB), enter(&event, &good, BOB));
-        assert!(enter(&event, &bare, BOB).unwrap().is_some());
+        assert!(enter(&event, &bare, BOB).is_ok());
         assert_eq!(enter(&event, &bare, "eve@elsewhere.test"), Err(Left::Foreign));
         let foreign = event.replace("ORGANIZER:mailto:ann@", "ORGANIZER:mailto:carl@");
         assert_eq!(enter(&foreign, &bare, BOB), Err(Left::Foreign));
@@ -339,7 +336,7 @@ mod tests {
     fn an_answer_is_about_times_that_there_are() {
         let event = stored("EXDATE:20270107T090000Z\r\n");
         let about = |id: &str| reply("DECLINED", TENTH, &format!("SEQUENCE:2\r\nRECURRENCE-ID{id}\r\n"));
-        let after = enter(&event, &about(":20270106T090000Z"), BOB).unwrap().unwrap();
+        let after = enter(&event, &about(":20270106T090000Z"), BOB).unwrap();
         assert_eq!(after.matches("BEGIN:VEVENT").count(), 2, "{after}");
         assert!(after.contains("RECURRENCE-ID:20270106T090000Z"), "{after}");
         for id in
@@ -348,8 +345,8 @@ mod tests {
             assert_eq!(enter(&event, &about(id), BOB), Err(Left::Times), "{id}");
         }
         let zoned = event.replace("DTSTART:20270105T090000Z", "DTSTART;TZID=Europe/Berlin:20270105T090000");
-        assert!(enter(&zoned, &about(";TZID=Europe/Berlin:20270106T090000"), BOB).unwrap().is_some());
-        assert!(enter(&zoned, &about(":20270106T080000Z"), BOB).unwrap().is_some());
+        assert!(enter(&zoned, &about(";TZID=Europe/Berlin:20270106T090000"), BOB).is_ok());
+        assert!(enter(&zoned, &about(":20270106T080000Z"), BOB).is_ok());
         for id in [
             ";TZID=Mine:20270106T090000",
             ":20270106T090000",
@@ -359,7 +356,7 @@ mod tests {
             assert_eq!(enter(&zoned, &about(id), BOB), Err(Left::Times), "{id}");
         }
         let days = event.replace("DTSTART:20270105T090000Z", "DTSTART;VALUE=DATE:20270105").replace("PT1H", "P1D");
-        assert!(enter(&days, &about(";VALUE=DATE:20270106"), BOB).unwrap().is_some());
+        assert!(enter(&days, &about(";VALUE=DATE:20270106"), BOB).is_ok());
         assert_eq!(enter(&days, &about(";VALUE=DATE:20270111"), BOB), Err(Left::Times));
     }
 

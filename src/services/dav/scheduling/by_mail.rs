@@ -205,7 +205,7 @@ fn drafted(
     let stored = std::str::from_utf8(&kept.content).map_err(|_| Left::Unfit)?;
     let is_own = |address: &str| own.contains(address);
     let content = match method {
-        Method::Reply => answered(stored, text, author, &is_own, (bounds.recurrences, now))?,
+        Method::Reply => Some(answered(stored, text, author, &is_own, (bounds.recurrences, now))?),
         Method::Request => changed(stored, text, author, &is_own, Change::Request)?,
         Method::Cancel => changed(stored, text, author, &is_own, Change::Cancel)?,
         Method::Publish | Method::Other => None,
