@@ -11,7 +11,7 @@ use super::super::invitation::Invitation;
 use super::super::occurrences::occurrences;
 use super::super::particulars::Line;
 use super::apply::{cancelled, requested};
-use super::meeting::{Agent, Meeting, Person, invites};
+use super::meeting::{Agent, Meeting, invites};
 use super::message::ANSWERED;
 use super::property::Property;
 use super::settled::{rewritten, with_answered, with_own_answers, with_statuses};
@@ -46,7 +46,7 @@ pub(super) fn answered(
     (most, now): (usize, Timestamp),
 ) -> Result<String, Left> {
     let there = Meeting::of(stored).ok_or(Left::Unfit)?;
-    let message = with_organiser(message, &there.organiser);
+    let message = plain(message, &there);
     let reply = Meeting::of(&message).ok_or(Left::Unfit)?;
     check_times(&reply)?;
     if !is_of_same(&there, &reply) || !is_own(&there.organiser.address) {
@@ -151,13 +151,27 @@ pub(super) enum Change {
     Cancel,
 }
 
-/// A reply with the organiser of the event that it is about, where it names none: against RFC 5546 §3.2.3, Exchange leaves them out.
-/// Whoever has written it is known, and answers only for themselves.
-fn with_organiser(reply: &str, organiser: &Person) -> String {
+/// A reply as programs write it that go by the standard and by the event. Exchange leaves the organiser out, against RFC 5546 §3.2.3:
+/// whoever has written the reply is known, and answers only for themselves. And it has names of its own for the zones of times.
+fn plain(reply: &str, there: &Meeting<'_>) -> String {
     let whole = Whole::of(reply);
     let is_named = whole.events().any(|event| event.line("ORGANIZER").is_some());
-    let organiser = (!is_named).then(|| format!("ORGANIZER:mailto:{}", organiser.mailbox));
-    rewritten(&whole, &|_, line: &Line<'_>| Some(line.whole.clone()), &|_| organiser.iter().cloned().collect())
+    let organiser = (!is_named).then(|| format!("ORGANIZER:mailto:{}", there.organiser.mailbox));
+    let change = |event: &Component<'_>, line: &Line<'_>| {
+        let is_strange =
+            line.property() == "RECURRENCE-ID" && !there.master().is_some_and(|all| is_named_alike(event, all));
+        let in_utc = if is_strange { in_utc(&line.whole) } else { None };
+        Some(in_utc.unwrap_or_else(|| line.whole.clone()))
+    };
+    rewritten(&whole, &change, &|_| organiser.iter().cloned().collect())
+}
+
+/// The time of a series in UTC, if it is in a known zone and nothing else is said of it.
+fn in_utc(line: &str) -> Option<String> {
+    let id = Property::of(line);
+    let time = id.comparable();
+    let bare = id.without(&["TZID"]).valued(&time).line();
+    (is_moment(&time) && bare.eq_ignore_ascii_case(&format!("RECURRENCE-ID:{time}"))).then_some(bare)
 }
 
 /// Whether all of two calendars is about events of the same organiser.
@@ -347,6 +361,10 @@ mod tests {
         let zoned = event.replace("DTSTART:20270105T090000Z", "DTSTART;TZID=Europe/Berlin:20270105T090000");
         assert!(enter(&zoned, &about(";TZID=Europe/Berlin:20270106T090000"), BOB).is_ok());
         assert!(enter(&zoned, &about(":20270106T080000Z"), BOB).is_ok());
+        // As Exchange names the zone.
+        let after = enter(&zoned, &about(";TZID=W. Europe Standard Time:20270106T090000"), BOB).unwrap();
+        assert!(after.contains("RECURRENCE-ID:20270106T080000Z\r\n"), "{after}");
+        assert_eq!(enter(&zoned, &about(";TZID=GMT Standard Time:20270106T090000"), BOB), Err(Left::Times));
         for id in [
             ";TZID=Mine:20270106T090000",
             ":20270106T090000",
