@@ -11,7 +11,7 @@ use super::super::invitation::Invitation;
 use super::super::occurrences::occurrences;
 use super::super::particulars::Line;
 use super::apply::{cancelled, requested};
-use super::meeting::{Agent, Meeting, invites};
+use super::meeting::{Agent, Meeting, invites, is_moved};
 use super::message::ANSWERED;
 use super::property::Property;
 use super::settled::{rewritten, with_answered, with_own_answers, with_statuses};
@@ -34,6 +34,8 @@ pub(super) enum Left {
     Older,
     #[error("it is about times that the event does not have, or about too many")]
     Times,
+    #[error("it says nothing of times that the event leaves out or changes")]
+    Forgotten,
 }
 
 /// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the
@@ -112,6 +114,9 @@ pub(super) fn changed(
     if there.organiser.agent == Agent::Other {
         return Err(Left::NotOurs);
     }
+    if change == Change::Request && forgets_times(&told, &there) {
+        return Err(Left::Forgotten);
+    }
     let series = told.master().zip(there.master());
     let is_series_later = series.is_some_and(|(now, before)| now.sequence() > before.sequence());
     for event in told.whole.events() {
@@ -177,6 +182,18 @@ fn in_utc(line: &str) -> Option<String> {
 /// Whether all of two calendars is about events of the same organiser.
 fn is_of_same(one: &Meeting<'_>, other: &Meeting<'_>) -> bool {
     one.is_of_one && other.is_of_one && one.organiser.address == other.organiser.address
+}
+
+/// Whether a change of a series at the same times says nothing of some that the event changes or leaves out. To some programs they then
+/// take place as the others again, to others they stay as they are; and those may be the user's own wishes.
+fn forgets_times(told: &Meeting<'_>, there: &Meeting<'_>) -> bool {
+    let Some((now, before)) = told.master().zip(there.master()).filter(|(now, before)| !is_moved(now, before)) else {
+        return false;
+    };
+    let all = |meeting: &Meeting<'_>, series: &Component<'_>| -> HashSet<String> {
+        meeting.whole.events().filter_map(Component::exception).chain(series.times("EXDATE")).collect()
+    };
+    !all(there, before).is_subset(&all(told, now))
 }
 
 /// Which of two versions of an event is the later one (RFC 5546 §2.1.5): by their numbers, and of those with the same number by when
@@ -432,6 +449,13 @@ mod tests {
         let series = with(event.clone());
         assert!(change(&series, &with(request(2)), ANN, Change::Request).unwrap().is_some());
         assert_eq!(change(&series, &with(request(1)), ANN, Change::Request), Err(Left::Older));
+        // What the user or the organiser has changed at single times, or left out, is not lost.
+        let daily = |text: String| text.replace("DURATION", "RRULE:FREQ=DAILY;COUNT=5\r\nDURATION");
+        assert_eq!(change(&series, &daily(request(2)), ANN, Change::Request), Err(Left::Forgotten));
+        let less = daily(event.replace("SUMMARY", "EXDATE:20270107T090000Z\r\nSUMMARY"));
+        assert_eq!(change(&less, &daily(request(2)), ANN, Change::Request), Err(Left::Forgotten));
+        let later = daily(request(2)).replace("T090000Z", "T100000Z");
+        assert!(change(&series, &later, ANN, Change::Request).unwrap().is_some());
 
         let cancel = |sequence, lines| invited("METHOD:CANCEL\r\n", sequence, lines);
         let after = change(&event, &cancel(2, ""), ANN, Change::Cancel).unwrap().unwrap();
