@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::super::components::Whole;
 use super::arrived::{Change, Left, answered, changed};
 use super::delivery::{DELIVERED, PAUSE, TRIES, keep};
 use super::scheduler::{Bounds, MOST_ADDRESSES};
@@ -187,8 +188,18 @@ fn found(mail: &Message, most: usize) -> Option<Found> {
         }
     };
     let octets = transfer::decode(part.fields.encoding, structure.body(part), most.saturating_add(1));
-    // RFC 6047 §2.4: other charsets are hardly ever used.
+    // RFC 6047 §2.4: other charsets than UTF-8 are hardly ever used.
+    let charset = part.content.parameters.text("charset").unwrap_or_default().to_ascii_lowercase();
+    let is_like_ascii = || ["iso-8859-", "windows-125"].iter().any(|kind| charset.starts_with(kind));
+    if !["", "utf-8", "us-ascii"].contains(&charset.as_str()) && !(octets.is_ascii() && is_like_ascii()) {
+        return None;
+    }
     let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= most)?;
+    // RFC 6047 §2.4: both say the same, so that what readers of either take it for is what it is.
+    let purpose = Whole::of(text).purpose().unwrap_or_default().to_owned();
+    if part.content.parameters.text("method").is_some_and(|method| !method.eq_ignore_ascii_case(&purpose)) {
+        return None;
+    }
     let invitation = Invitation::read(text).ok()?;
     Some(Found { text: text.to_owned(), method: invitation.shown().method, uid: invitation.uid().to_owned() })
 }
@@ -241,5 +252,16 @@ mod tests {
         assert_eq!(found_in(&mixed(&format!("Content-Type: message/rfc822\r\n\r\n{part}"))), None);
         assert_eq!(found_in(&mixed("Content-Type: text/calendar\r\n\r\nhello")), None);
         assert!(found(&mixed(&part), 100).is_none());
+        for (head, is_found) in [
+            ("; method=reply; charset=\"UTF-8\"", true),
+            ("", true),
+            ("; method=REQUEST", false),
+            ("; method=REPLY; charset=ISO-8859-1", true),
+            ("; method=REPLY; charset=utf-16", false),
+            ("; method=REPLY; charset=iso-2022-jp", false),
+        ] {
+            let part = format!("Content-Type: text/calendar{head}\r\n\r\n{reply}");
+            assert_eq!(found_in(&mixed(&part)).is_some(), is_found, "{head}");
+        }
     }
 }
