@@ -1,6 +1,6 @@
 //! Messages about events that arrive by mail (iMIP, RFC 6047), entered without a click where that is safe.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::super::components::Whole;
 use super::arrived::{Change, Left, answered, changed};
 use super::delivery::{DELIVERED, PAUSE, TRIES, keep};
-use super::scheduler::{Bounds, MOST_ADDRESSES};
+use super::scheduler::{Bounds, Own};
 use super::settings::EnteredByMail;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -128,9 +128,13 @@ impl ByMail {
         let (collections, now) = (&self.parts.collections, self.parts.clock.now());
         let all = collections.all(account, CollectionKind::Calendar).await?;
         let Some((calendar, kept)) = self.calendars.about(&all, &found.uid).await? else { return Ok(Entered::Nothing) };
-        let addresses = self.parts.routing.addresses_of(account, MOST_ADDRESSES).await?;
-        let keys = addresses.iter().flat_map(|address| [address.key(), address.to_string().to_lowercase()]);
-        let own: HashSet<String> = keys.collect();
+        let own = Own::of(&self.parts.routing, account).await?;
+        let read = in_turn(move || {
+            let tagged: BTreeSet<String> = own.tagged_in(&String::from_utf8_lossy(&kept.content)).into_iter().collect();
+            (own, kept, tagged)
+        });
+        let (mut own, kept, tagged) = read.await?;
+        own.add_tagged(account, tagged).await?;
         let (condition, name) = (Condition::unchanged(&kept.info.etag), kept.info.name.clone());
         let (text, method, author) = (found.text.clone(), found.method, author.to_owned());
         let bounds = *bounds;
@@ -209,12 +213,12 @@ fn drafted(
     (method, text, author): (Method, &str, &str),
     kept: &Object,
     name: &str,
-    own: &HashSet<String>,
+    own: &Own,
     bounds: &Bounds,
     now: Timestamp,
 ) -> Result<Option<Draft>, Left> {
     let stored = std::str::from_utf8(&kept.content).map_err(|_| Left::Unfit)?;
-    let is_own = |address: &str| own.contains(address);
+    let is_own = |address: &str| own.has(address);
     let content = match method {
         Method::Reply => Some(answered(stored, text, author, &is_own, (bounds.recurrences, now))?),
         Method::Request => changed(stored, text, author, &is_own, Change::Request)?,
