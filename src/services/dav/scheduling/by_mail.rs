@@ -141,8 +141,13 @@ impl ByMail {
         let work = in_turn(move || drafted((method, &text, &author), &kept, &name, &own, &bounds, now));
         let Some(draft) = work.await?? else { return Ok(Entered::Nothing) };
         self.calendars.store(account, &calendar, &draft, &condition, &bounds.limits, now).await?;
-        if let Some(inbox) = collections.find(account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await? {
-            keep(collections, (account, &inbox), &found.text, &bounds, now).await;
+        match collections.find(account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await {
+            Ok(Some(inbox)) => keep(collections, (account, &inbox), &found.text, &bounds, now).await,
+            Ok(None) => {}
+            // It is in the calendar, whatever comes of this.
+            Err(error) => {
+                log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
+            }
         }
         Ok(Entered::Yes)
     }
