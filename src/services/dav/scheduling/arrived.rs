@@ -39,13 +39,13 @@ pub(super) enum Left {
 }
 
 /// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the
-/// same again. Nothing but that guest's answer changes (RFC 5546 §3.2.3).
+/// same again. Nothing but that guest's answer changes (RFC 5546 §3.2.3). Single times of a series are added up to `room` octets.
 pub(super) fn answered(
     stored: &str,
     message: &str,
     author: &str,
     is_own: &dyn Fn(&str) -> bool,
-    (most, now): (usize, Timestamp),
+    (most, room, now): (usize, usize, Timestamp),
 ) -> Result<String, Left> {
     let there = Meeting::of(stored).ok_or(Left::Unfit)?;
     let message = plain(message, &there);
@@ -85,13 +85,19 @@ pub(super) fn answered(
         }
         given.insert(event.exception(), time);
     }
-    if !unknown.is_empty() && !has_times(stored, unknown, most) {
+    let is_longer = !unknown.is_empty();
+    if is_longer && !has_times(stored, unknown, most) {
         return Err(Left::Times);
     }
     let reply = Invitation::read(&message).map_err(|_| Left::Unfit)?;
     let noted = reply.noted_in(stored, now).map_err(|_| Left::Unfit)?;
     let noted = with_statuses(&noted, "ATTENDEE", &[(author.to_owned(), "2.0")]);
-    Ok(with_answered(&noted, author, &given))
+    let noted = with_answered(&noted, author, &given);
+    // Each time that gets an answer of its own is another copy of the event, and the organiser needs room for changes.
+    if is_longer && noted.len() > room {
+        return Err(Left::Times);
+    }
+    Ok(noted)
 }
 
 /// A guest's event with the change or the cancellation by the organiser who has written the message; `None` if it is so already.
@@ -274,6 +280,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_000_000);
     const BOB: &str = "bob@elsewhere.test";
+    const ROOM: usize = 10_000;
 
     fn calendar(method: &str, lines: &str) -> String {
         format!(
@@ -304,7 +311,7 @@ mod tests {
     }
 
     fn enter(stored: &str, message: &str, author: &str) -> Result<String, Left> {
-        answered(stored, message, author, &|address| address == "ann@example.test", (100, NOW))
+        answered(stored, message, author, &|address| address == "ann@example.test", (100, ROOM, NOW))
     }
 
     const TENTH: &str = "20261110T000000Z";
@@ -370,6 +377,12 @@ mod tests {
         let after = enter(&event, &about(":20270106T090000Z"), BOB).unwrap();
         assert_eq!(after.matches("BEGIN:VEVENT").count(), 2, "{after}");
         assert!(after.contains("RECURRENCE-ID:20270106T090000Z"), "{after}");
+        // Guests do not fill an event with copies of itself, but those that it has can be answered.
+        let filling = "COMMENT:some words that fill a line\r\n".repeat(ROOM / 30);
+        let large = |event: &str| event.replace("SUMMARY:Talk", &format!("{filling}SUMMARY:Talk"));
+        assert_eq!(enter(&large(&event), &about(":20270106T090000Z"), BOB), Err(Left::Times));
+        let again = about(":20270106T090000Z").replace(TENTH, "20261111T000000Z");
+        assert!(enter(&large(&after), &again, BOB).is_ok());
         for id in
             [":20270106T093000Z", ":20270107T090000Z", ":20270110T090000Z", ";RANGE=THISANDFUTURE:20270106T090000Z"]
         {

@@ -24,6 +24,9 @@ use crate::storage::journal::Journal;
 /// A larger message, in multiples of the largest event, has more in it than an event: it waits for a click.
 const LARGEST: usize = 4;
 
+/// Guests' replies about single times of a series fill one of so many parts of the largest event.
+const PARTS: usize = 4;
+
 /// What entering needs from other rooms.
 pub struct ByMailParts {
     /// Calendars, and the inboxes of messages.
@@ -225,7 +228,9 @@ fn drafted(
     let stored = std::str::from_utf8(&kept.content).map_err(|_| Left::Unfit)?;
     let is_own = |address: &str| own.has(address);
     let content = match method {
-        Method::Reply => Some(answered(stored, text, author, &is_own, (bounds.recurrences, now))?),
+        Method::Reply => {
+            Some(answered(stored, text, author, &is_own, (bounds.recurrences, bounds.object / PARTS, now))?)
+        }
         Method::Request => changed(stored, text, author, &is_own, Change::Request)?,
         Method::Cancel => changed(stored, text, author, &is_own, Change::Cancel)?,
         Method::Publish | Method::Other => None,
