@@ -98,6 +98,23 @@ async fn an_answer_that_comes_by_mail_is_entered_if_the_guest_has_written_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_script_throws_away_is_not_entered() {
+    let (host, _peer) = host("").await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);
+    for (action, is_entered) in [
+        ("require \"fileinto\"; fileinto \"Trash\";", false),
+        ("require \"fileinto\"; fileinto \"Junk\";", false),
+        ("discard;", false),
+        ("keep;", true),
+    ] {
+        crate::sieve::activate(&host, ANN, action);
+        send(&host, HONEST, EVE, &reply("TENTATIVE", "20261123T100000Z", EVE)).await;
+        assert_eq!(stored(&host).await.contains("PARTSTAT=TENTATIVE"), is_entered, "{action}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_to_an_address_with_a_tag_is_entered() {
     let (host, _peer) = host("").await;
     assert_eq!(put(&host, ANN, MEETING, "", &event("m", "ann+team@example.test", &[EVE])).await.status, 201);
