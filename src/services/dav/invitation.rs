@@ -203,8 +203,10 @@ impl Invitation {
         let organiser = kept.people("ORGANIZER").into_iter().next();
         let foreign = match (&organiser, &self.shown.organiser) {
             (Some(there), Some(here)) => !there.address.eq_ignore_ascii_case(&here.address),
+            // Exchange leaves the organiser out of replies, against RFC 5546 §3.2.3.
+            (Some(_), None) => self.shown.method != Method::Reply,
             (None, None) => false,
-            _ => true,
+            (None, Some(_)) => true,
         };
         let is_own = |one: &Participant| addresses.iter().any(|known| known.eq_ignore_ascii_case(&one.address));
         let is_answer = self.shown.method == Method::Reply && organiser.as_ref().is_some_and(is_own);

@@ -188,6 +188,23 @@ mod tests {
         assert!(CalendarObject::read(noted.as_bytes()).is_ok());
     }
 
+    /// The webmail took what Exchange sends for replies to somebody else's event.
+    #[test]
+    fn an_answer_that_names_no_organiser_is_to_ones_own_event() {
+        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:REPLY\r\nPRODID:Microsoft Exchange Server 2010\r\nBEGIN:VEVENT\r\n\
+             UID:u@x\r\nDTSTAMP:20261121T101500Z\r\nSEQUENCE:1\r\nDTSTART:20261204T190000Z\r\n\
+             ATTENDEE;PARTSTAT=ACCEPTED:MAILTO:bob@example.test\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let (reply, stored) = (Invitation::read(text).unwrap(), event(""));
+        let standing_now = standing(&reply, &stored);
+        assert_eq!((standing_now.foreign, standing_now.reply), (false, Some(Recorded::No)));
+        let noted = reply.noted_in(&stored, NOW).unwrap();
+        assert_eq!(standing(&reply, &noted).reply, Some(Recorded::Yes));
+        let foreign = stored.replace("ORGANIZER:mailto:ann", "ORGANIZER:mailto:carl");
+        assert_eq!(standing(&reply, &foreign).reply, None);
+        let request = Invitation::read(&text.replace("METHOD:REPLY", "METHOD:REQUEST")).unwrap();
+        assert!(standing(&request, &stored).foreign);
+    }
+
     #[test]
     fn an_answer_is_noted_at_the_event_and_nowhere_else() {
         const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:Odd\r\nBEGIN:STANDARD\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0100\r\n\

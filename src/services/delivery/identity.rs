@@ -60,7 +60,15 @@ pub(super) fn known_author(mail: &Mail, hostname: &Domain) -> Option<Address> {
     }
     let results = own_results(fields(), hostname)?;
     let results = results_of(&results, hostname.as_str())?;
-    shows(&results, author.domain().as_str()).then_some(author)
+    (has_logged_in(&results, &author) || shows(&results, author.domain().as_str())).then_some(author)
+}
+
+/// Whether the author was logged in at the process of ours that has taken the message in (RFC 8601 §2.7.4).
+fn has_logged_in(results: &[&str], author: &Address) -> bool {
+    results.iter().filter(|result| result.starts_with("auth=pass ")).any(|result| {
+        let login = property(result, "smtp.auth").and_then(|login| login.parse::<Address>().ok());
+        login.is_some_and(|login| login.key() == author.key())
+    })
 }
 
 fn only_author<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<Address> {
@@ -138,6 +146,7 @@ mod tests {
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
     use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Login, Origin};
+    use crate::services::filter::carried;
 
     fn mail(message: &str) -> Mail {
         let at = Timestamp::from_unix_seconds(1);
@@ -198,12 +207,21 @@ mod tests {
         // What an encoded word would say, if it were one.
         let word = results("iprev=pass (=?utf-8?q?=29=3Bdmarc=3Dpass_header.from=3Dfar.test?=) policy.iprev=192.0.2.1");
         assert_eq!(known(&format!("{word}{from}")), None);
-        // Our own users write as themselves only.
+        // Our own users write as themselves only, also to the process that owns the mailboxes.
         let mut own = mail(from);
         for (login, is_known) in [("bob@far.test", true), ("eve@far.test", false)] {
             own.origin.login = Some(Login::user(login.parse().unwrap()));
             assert_eq!(known_author(&own, &host).is_some(), is_known, "{login}");
+            own.envelope.reverse_path = ReversePath::Address(login.parse().unwrap());
+            let field = carried::login(&own, &host);
+            let passed_on = format!("{}{field}{}{from}", here("LMTP"), here("ESMTPSA"));
+            assert_eq!(known(&passed_on).is_some(), is_known, "{passed_on}");
+            // Another sender must not reveal whose account that is.
+            own.envelope.reverse_path = ReversePath::Address("sales@far.test".parse().unwrap());
+            assert_eq!(carried::login(&own, &host), "");
         }
+        let forged = "Authentication-Results: mail.example.test; auth=pass smtp.auth=bob@far.test\r\n";
+        assert_eq!(known(&format!("{}{}{forged}{from}", here("LMTP"), here("ESMTPS"))), None);
     }
 
     #[test]

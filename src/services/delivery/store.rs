@@ -162,17 +162,19 @@ impl Delivery {
         if let (Some(invitations), Outcome::Stored { folder, .. }) = (&self.invitations, &outcome)
             && verdict.folder(account) == Folder::Inbox
             && Invitations::may_be_in(&mail.message)
-            && !self.is_junk(account, folder).await
+            && !self.is_unwanted(account, folder).await
         {
             invitations.read(mail, account).await;
         }
         Ok(outcome)
     }
 
-    /// Whether a folder is the one for unwanted mail, into which a script may have put a message.
-    async fn is_junk(&self, account: &Address, folder: &str) -> bool {
+    /// Whether a folder is the one for junk or the trash, into which a script may have put a message, such as one from a sender whom
+    /// the user has blocked.
+    async fn is_unwanted(&self, account: &Address, folder: &str) -> bool {
         let user = self.mailboxes.user(account).await;
-        user.is_ok_and(|user| user.special(SpecialUse::Junk).is_some_and(|junk| junk.to_string() == folder))
+        let is_of = |user: &User, kind| user.special(kind).is_some_and(|name| name.to_string() == folder);
+        user.is_ok_and(|user| [SpecialUse::Junk, SpecialUse::Trash].into_iter().any(|kind| is_of(&user, kind)))
     }
 
     async fn store(

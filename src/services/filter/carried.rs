@@ -1,9 +1,11 @@
-//! The verdict as the message itself carries it to whatever stores it later: the queue, or the process that owns the mailboxes.
+//! The verdict as the message itself carries it to whatever stores it later: the queue, or the process that owns the mailboxes;
+//! and for the latter, which user of ours has sent it.
 //!
 //! Fields for one recipient are above those for the whole message, so the first field of a name counts.
 
 use super::{Decision, Folder};
-use crate::foundations::mail::HeaderSection;
+use crate::foundations::address::Domain;
+use crate::foundations::mail::{HeaderSection, Mail, Who};
 
 const FLAG: &str = "X-Spam-Flag";
 const QUARANTINE: &str = "X-Postrider-Quarantine";
@@ -20,6 +22,19 @@ pub const fn fields(folder: Folder, common: Folder) -> &'static str {
         (Folder::Junk, Folder::Inbox) => "X-Spam-Flag: YES\r\n",
         (Folder::Junk, Folder::Quarantine) => "X-Postrider-Quarantine: no\r\nX-Spam-Flag: YES\r\n",
         (Folder::Quarantine, _) => QUARANTINED,
+    }
+}
+
+/// The field that says which user of ours has sent a message (RFC 8601 §2.7.4), for the process that owns the mailboxes; empty if none
+/// has. Recipients see it, so it names no account behind another sender.
+pub fn login(mail: &Mail, hostname: &Domain) -> String {
+    let user = mail.origin.login.as_ref().filter(|login| login.who == Who::User).map(|login| login.address.key());
+    let sender = mail.envelope.reverse_path.address().map(|sender| sender.key());
+    // What would have to be quoted is not understood by every reader.
+    let is_plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "+-._@".contains(c));
+    match user.filter(|user| sender.as_ref() == Some(user) && is_plain(user)) {
+        Some(user) => format!("Authentication-Results: {hostname};\r\n\tauth=pass smtp.auth={user}\r\n"),
+        None => String::new(),
     }
 }
 

@@ -58,6 +58,11 @@ impl OverLmtp {
         Self(Arc::new(Inner { way: Way::Through(dial), hostname, settings, idle: Mutex::new(Vec::new()) }))
     }
 
+    /// Our name.
+    pub(super) fn hostname(&self) -> &Domain {
+        &self.0.hostname
+    }
+
     /// Delivers a message; one attempt per recipient, in their order, each with the server's own reply.
     pub async fn attempt(&self, group: Group<'_>) -> Vec<Attempt> {
         let settings = self.0.settings.get();

@@ -13,7 +13,7 @@ use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 
 impl LocalDelivery for OverLmtp {
-    /// The verdict travels in the fields that it has put in front of the message. Recipients for whom the message belongs in another
+    /// The verdict travels in the fields that it has put in front of the message, and so does the login of a user of ours. Recipients for whom the message belongs in another
     /// folder get it in a transaction of their own, with fields that say so.
     fn deliver<'a>(
         &'a self,
@@ -46,6 +46,7 @@ impl LocalDelivery for OverLmtp {
 
 impl OverLmtp {
     async fn hand_over(&self, mail: &Mail, fields: &str, recipients: Vec<Recipient>) -> Vec<Result<Outcome, Refusal>> {
+        let fields = carried::login(mail, self.hostname()) + fields;
         let message = Carried::new(mail.message.with_prefix(fields.as_bytes()), ());
         let group = Group {
             id: QueueId::generate(mail.origin.at),

@@ -168,6 +168,52 @@ async fn what_is_written_in_the_webmail_goes_through_the_process_with_the_queue(
     assert!(message.contains("Across two processes") && message.contains("From: ann@example.test"), "{message}");
 }
 
+/// One request of Ann's calendar program; returns the whole answer.
+async fn ask(address: std::net::SocketAddr, what: &str, body: &str) -> String {
+    use base64::Engine as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let login = base64::engine::general_purpose::STANDARD.encode("ann@example.test:the-word");
+    let request = format!(
+        "{what} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Basic {login}\r\nDepth: 1\r\n\
+         Content-Type: text/calendar\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(60), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+/// Only a click entered it: the process with the mailboxes did not know who was logged in at the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_here_answers_by_mail_is_entered_by_the_other_process() {
+    let roles = Roles::new().with_users(&["ann", "bob", "eve"]).await;
+    let at = roles.address(Protocol::Webmail);
+    let home = "/dav/calendars/ann@example.test/";
+    assert!(ask(at, &format!("PROPFIND {home}"), "").await.starts_with("HTTP/1.1 207"));
+    let meeting = format!("{home}Personal/meeting.ics");
+    let content = super::scheduling::event("m", "ann@example.test", &["bob@example.test"]);
+    let answer = ask(at, &format!("PUT {meeting}"), &content).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let reply = content
+        .replace("BEGIN:VEVENT", "METHOD:REPLY\r\nBEGIN:VEVENT")
+        .replace("ATTENDEE;PARTSTAT=ACCEPTED:mailto:ann@example.test\r\n", "")
+        .replace("PARTSTAT=NEEDS-ACTION;RSVP=TRUE", "PARTSTAT=TENTATIVE");
+    let stored = async || ask(at, &format!("GET {meeting}"), "").await.replace("\r\n ", "");
+    for (user, is_entered) in [("eve", false), ("bob", true)] {
+        let author = format!("{user}@example.test");
+        let message = format!(
+            "From: {author}\r\nTo: ann@example.test\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
+             Content-Type: text/calendar; method=REPLY; charset=utf-8\r\n\r\n{reply}"
+        );
+        let code = roles.submission(user).await.deliver(&author, &["ann@example.test"], &message).await.code;
+        assert_eq!(code, 250);
+        let stored = stored().await;
+        assert_eq!(stored.contains("PARTSTAT=TENTATIVE"), is_entered, "{user}: {stored}");
+    }
+}
+
 /// A letter whose author was told that it was not sent has reached nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_webmail_calls_not_sent_reaches_nobody() {

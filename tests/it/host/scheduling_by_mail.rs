@@ -98,6 +98,34 @@ async fn an_answer_that_comes_by_mail_is_entered_if_the_guest_has_written_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_script_throws_away_is_not_entered() {
+    let (host, _peer) = host("").await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);
+    for (action, is_entered) in [
+        ("require \"fileinto\"; fileinto \"Trash\";", false),
+        ("require \"fileinto\"; fileinto \"Junk\";", false),
+        ("discard;", false),
+        ("keep;", true),
+    ] {
+        crate::sieve::activate(&host, ANN, action);
+        send(&host, HONEST, EVE, &reply("TENTATIVE", "20261123T100000Z", EVE)).await;
+        assert_eq!(stored(&host).await.contains("PARTSTAT=TENTATIVE"), is_entered, "{action}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_an_address_with_a_tag_is_entered() {
+    let (host, _peer) = host("").await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", "ann+team@example.test", &[EVE])).await.status, 201);
+    let answer = reply("TENTATIVE", "20261123T100000Z", EVE).replace("mailto:ann@", "mailto:ann+team@");
+    send(&host, HONEST, EVE, &answer).await;
+    let after = stored(&host).await;
+    assert!(after.contains("ATTENDEE;PARTSTAT=TENTATIVE;"), "{after}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_by_the_organiser_come_into_the_event_of_a_guest() {
     let (host, _peer) = host("").await;
     let invitation = event("m", EVE, &[ANN]);

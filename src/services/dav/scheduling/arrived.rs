@@ -1,5 +1,6 @@
 //! What a message that has arrived by mail may change without anybody's click.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use calcard::common::timezone::Tz;
@@ -8,11 +9,12 @@ use chrono::{DateTime, NaiveDateTime};
 use super::super::components::{Component, Whole, named, pieces};
 use super::super::invitation::Invitation;
 use super::super::occurrences::occurrences;
+use super::super::particulars::Line;
 use super::apply::{cancelled, requested};
-use super::meeting::{Agent, Meeting, answer, invites};
+use super::meeting::{Agent, Meeting, invites, is_moved};
 use super::message::ANSWERED;
 use super::property::Property;
-use super::settled::{with_answered, with_statuses};
+use super::settled::{rewritten, with_answered, with_own_answers, with_statuses};
 use crate::foundations::clock::Timestamp;
 use crate::services::dav::CalendarObject;
 
@@ -32,18 +34,22 @@ pub(super) enum Left {
     Older,
     #[error("it is about times that the event does not have, or about too many")]
     Times,
+    #[error("it says nothing of times that the event leaves out or changes")]
+    Forgotten,
 }
 
-/// The organiser's event with the answer of a guest who has written the message; `None` if it says so already. Nothing but that
-/// guest's answer changes (RFC 5546 §3.2.3).
+/// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the
+/// same again. Nothing but that guest's answer changes (RFC 5546 §3.2.3). Single times of a series are added up to `room` octets.
 pub(super) fn answered(
     stored: &str,
     message: &str,
     author: &str,
     is_own: &dyn Fn(&str) -> bool,
-    (most, now): (usize, Timestamp),
-) -> Result<Option<String>, Left> {
-    let (there, reply) = (Meeting::of(stored).ok_or(Left::Unfit)?, Meeting::of(message).ok_or(Left::Unfit)?);
+    (most, room, now): (usize, usize, Timestamp),
+) -> Result<String, Left> {
+    let there = Meeting::of(stored).ok_or(Left::Unfit)?;
+    let message = plain(message, &there);
+    let reply = Meeting::of(&message).ok_or(Left::Unfit)?;
     check_times(&reply)?;
     if !is_of_same(&there, &reply) || !is_own(&there.organiser.address) {
         return Err(Left::Foreign);
@@ -57,7 +63,7 @@ pub(super) fn answered(
         Some(known) if known.agent == Agent::Other => return Err(Left::NotOurs),
         Some(_) => {}
     }
-    let (mut is_new, mut given) = (false, HashMap::new());
+    let mut given = HashMap::new();
     let mut unknown: HashSet<String> = HashSet::new();
     for event in reply.whole.events() {
         let time = event.value("DTSTAMP").filter(|time| is_moment(time)).map(str::to_owned).ok_or(Left::Unfit)?;
@@ -77,19 +83,21 @@ pub(super) fn answered(
             }
             unknown.extend(event.exception());
         }
-        is_new |= same.is_none() || answer(known, author) != answer(event, author);
         given.insert(event.exception(), time);
     }
-    if !is_new {
-        return Ok(None);
-    }
-    if !unknown.is_empty() && !has_times(stored, unknown, most) {
+    let is_longer = !unknown.is_empty();
+    if is_longer && !has_times(stored, unknown, most) {
         return Err(Left::Times);
     }
-    let reply = Invitation::read(message).map_err(|_| Left::Unfit)?;
+    let reply = Invitation::read(&message).map_err(|_| Left::Unfit)?;
     let noted = reply.noted_in(stored, now).map_err(|_| Left::Unfit)?;
     let noted = with_statuses(&noted, "ATTENDEE", &[(author.to_owned(), "2.0")]);
-    Ok(Some(with_answered(&noted, author, &given)))
+    let noted = with_answered(&noted, author, &given);
+    // Each time that gets an answer of its own is another copy of the event, and the organiser needs room for changes.
+    if is_longer && noted.len() > room {
+        return Err(Left::Times);
+    }
+    Ok(noted)
 }
 
 /// A guest's event with the change or the cancellation by the organiser who has written the message; `None` if it is so already.
@@ -112,6 +120,9 @@ pub(super) fn changed(
     if there.organiser.agent == Agent::Other {
         return Err(Left::NotOurs);
     }
+    if change == Change::Request && forgets_times(&told, &there) {
+        return Err(Left::Forgotten);
+    }
     let series = told.master().zip(there.master());
     let is_series_later = series.is_some_and(|(now, before)| now.sequence() > before.sequence());
     for event in told.whole.events() {
@@ -121,18 +132,22 @@ pub(super) fn changed(
         if event.exception().is_some_and(|id| known.leaves_out(&id)) {
             return Err(Left::Times);
         }
-        // RFC 5546 §2.1.5. A cancellation, and a time that becomes an exception, may have the version of the series, and a former
-        // exception its own if the series has a later one.
+        // A cancellation, and a time that becomes an exception, may have the version of the series, and a former exception its own
+        // if the series has a later one.
         let is_later = match (change, same) {
-            (Change::Request, Some(same)) if !is_series_later => event.sequence() > same.sequence(),
-            _ => event.sequence() >= known.sequence(),
+            _ if is_series_later => event.sequence() >= known.sequence(),
+            (Change::Request, Some(same)) => order(event, same).is_gt(),
+            _ => order(event, known).is_ge(),
         };
         if !is_later {
             return Err(Left::Older);
         }
     }
     let content = match change {
-        Change::Request => Some(requested(Some(stored), message).map_err(|_| Left::Unfit)?),
+        Change::Request => {
+            let content = requested(Some(stored), message).map_err(|_| Left::Unfit)?;
+            Some(with_own_answers(&content, &there, is_own))
+        }
         Change::Cancel => cancelled(stored, message).map_err(|_| Left::Unfit)?,
     };
     // What would remove all of an event is for its owner to decide.
@@ -147,9 +162,54 @@ pub(super) enum Change {
     Cancel,
 }
 
+/// A reply as programs write it that go by the standard and by the event. Exchange leaves the organiser out, against RFC 5546 §3.2.3:
+/// whoever has written the reply is known, and answers only for themselves. And it has names of its own for the zones of times.
+fn plain(reply: &str, there: &Meeting<'_>) -> String {
+    let whole = Whole::of(reply);
+    let is_named = whole.events().any(|event| event.line("ORGANIZER").is_some());
+    let organiser = (!is_named).then(|| format!("ORGANIZER:mailto:{}", there.organiser.mailbox));
+    let change = |event: &Component<'_>, line: &Line<'_>| {
+        let is_strange =
+            line.property() == "RECURRENCE-ID" && !there.master().is_some_and(|all| is_named_alike(event, all));
+        let in_utc = if is_strange { in_utc(&line.whole) } else { None };
+        Some(in_utc.unwrap_or_else(|| line.whole.clone()))
+    };
+    rewritten(&whole, &change, &|_| organiser.iter().cloned().collect())
+}
+
+/// The time of a series in UTC, if it is in a known zone and nothing else is said of it.
+fn in_utc(line: &str) -> Option<String> {
+    let id = Property::of(line);
+    let time = id.comparable();
+    let bare = id.without(&["TZID"]).valued(&time).line();
+    (is_moment(&time) && bare.eq_ignore_ascii_case(&format!("RECURRENCE-ID:{time}"))).then_some(bare)
+}
+
 /// Whether all of two calendars is about events of the same organiser.
 fn is_of_same(one: &Meeting<'_>, other: &Meeting<'_>) -> bool {
     one.is_of_one && other.is_of_one && one.organiser.address == other.organiser.address
+}
+
+/// Whether a change of a series at the same times says nothing of some that the event changes or leaves out. To some programs they then
+/// take place as the others again, to others they stay as they are; and those may be the user's own wishes.
+fn forgets_times(told: &Meeting<'_>, there: &Meeting<'_>) -> bool {
+    let Some((now, before)) = told.master().zip(there.master()).filter(|(now, before)| !is_moved(now, before)) else {
+        return false;
+    };
+    let all = |meeting: &Meeting<'_>, series: &Component<'_>| -> HashSet<String> {
+        meeting.whole.events().filter_map(Component::exception).chain(series.times("EXDATE")).collect()
+    };
+    !all(there, before).is_subset(&all(told, now))
+}
+
+/// Which of two versions of an event is the later one (RFC 5546 §2.1.5): by their numbers, and of those with the same number by when
+/// they were written. An organiser who changes what needs no new answers leaves the number as it is (§2.1.4), and a cancellation
+/// that was overtaken by a new invitation may have its number.
+fn order(event: &Component<'_>, other: &Component<'_>) -> Ordering {
+    let written = |event: &Component<'_>| event.value("DTSTAMP").filter(|time| is_moment(time)).map(str::to_owned);
+    // Both are in UTC (RFC 5545 §3.8.7.2), so that they compare as texts.
+    let by_time = || written(event).zip(written(other)).map_or(Ordering::Equal, |(one, other)| one.cmp(&other));
+    event.sequence().cmp(&other.sequence()).then_with(by_time)
 }
 
 /// Refuses what is about more times than is usual, and what also means all later ones: that is understood in several ways.
@@ -220,6 +280,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_000_000);
     const BOB: &str = "bob@elsewhere.test";
+    const ROOM: usize = 10_000;
 
     fn calendar(method: &str, lines: &str) -> String {
         format!(
@@ -249,8 +310,8 @@ mod tests {
         )
     }
 
-    fn enter(stored: &str, message: &str, author: &str) -> Result<Option<String>, Left> {
-        answered(stored, message, author, &|address| address == "ann@example.test", (100, NOW))
+    fn enter(stored: &str, message: &str, author: &str) -> Result<String, Left> {
+        answered(stored, message, author, &|address| address == "ann@example.test", (100, ROOM, NOW))
     }
 
     const TENTH: &str = "20261110T000000Z";
@@ -258,21 +319,35 @@ mod tests {
     #[test]
     fn an_answer_changes_nothing_but_itself() {
         let before = stored("");
-        let after = enter(&before, &reply("ACCEPTED", TENTH, "SEQUENCE:2\r\n"), BOB).unwrap().unwrap();
+        let after = enter(&before, &reply("ACCEPTED", TENTH, "SEQUENCE:2\r\n"), BOB).unwrap();
         let is_bob = |line: &&str| line.contains("ob@elsewhere.test") || line.starts_with(' ');
         let others = |text: &str| text.lines().filter(|line| !is_bob(line)).map(str::to_owned).collect::<Vec<_>>();
         assert!(after.replace("\r\n ", "").contains("ATTENDEE;PARTSTAT=ACCEPTED;"), "{after}");
         assert_eq!(others(&after.replace("\r\n ", "")), others(&before));
         assert!(after.contains("SUMMARY:Talk") && !after.contains("METHOD"), "{after}");
-        // It says so already, and an answer that was overtaken does not count.
-        assert_eq!(enter(&after, &reply("ACCEPTED", "20261110T000001Z", "SEQUENCE:2\r\n"), BOB), Ok(None));
+        // An answer that was overtaken does not count, also by one that is the same as before.
         assert_eq!(enter(&after, &reply("DECLINED", "20261109T000000Z", "SEQUENCE:2\r\n"), BOB), Err(Left::Older));
-        let changed = enter(&after, &reply("DECLINED", "20261111T000000Z", "SEQUENCE:2\r\n"), BOB).unwrap().unwrap();
+        let after = enter(&after, &reply("ACCEPTED", "20261110T120000Z", "SEQUENCE:2\r\n"), BOB).unwrap();
+        assert_eq!(enter(&after, &reply("DECLINED", "20261110T060000Z", "SEQUENCE:2\r\n"), BOB), Err(Left::Older));
+        let changed = enter(&after, &reply("DECLINED", "20261111T000000Z", "SEQUENCE:2\r\n"), BOB).unwrap();
         assert!(changed.replace("\r\n ", "").contains("ATTENDEE;PARTSTAT=DECLINED;"), "{changed}");
         // Other guests are not told when Bob has answered.
         let meeting = Meeting::of(&changed).unwrap();
         let view = meeting.view(BOB).unwrap();
         assert!(!super::super::message::request(&meeting.whole, &view, NOW).replace("\r\n ", "").contains(ANSWERED));
+    }
+
+    /// Replies of Exchange were never entered.
+    #[test]
+    fn an_answer_need_not_name_the_organiser() {
+        let (event, good) = (stored(""), reply("ACCEPTED", TENTH, "SEQUENCE:2\r\n"));
+        let bare = good.replace("ORGANIZER:mailto:ann@example.test\r\n", "");
+        assert!(!bare.contains("ORGANIZER"));
+        assert_eq!(enter(&event, &bare, BOB), enter(&event, &good, BOB));
+        assert!(enter(&event, &bare, BOB).is_ok());
+        assert_eq!(enter(&event, &bare, "eve@elsewhere.test"), Err(Left::Foreign));
+        let foreign = event.replace("ORGANIZER:mailto:ann@", "ORGANIZER:mailto:carl@");
+        assert_eq!(enter(&foreign, &bare, BOB), Err(Left::Foreign));
     }
 
     #[test]
@@ -299,17 +374,27 @@ mod tests {
     fn an_answer_is_about_times_that_there_are() {
         let event = stored("EXDATE:20270107T090000Z\r\n");
         let about = |id: &str| reply("DECLINED", TENTH, &format!("SEQUENCE:2\r\nRECURRENCE-ID{id}\r\n"));
-        let after = enter(&event, &about(":20270106T090000Z"), BOB).unwrap().unwrap();
+        let after = enter(&event, &about(":20270106T090000Z"), BOB).unwrap();
         assert_eq!(after.matches("BEGIN:VEVENT").count(), 2, "{after}");
         assert!(after.contains("RECURRENCE-ID:20270106T090000Z"), "{after}");
+        // Guests do not fill an event with copies of itself, but those that it has can be answered.
+        let filling = "COMMENT:some words that fill a line\r\n".repeat(ROOM / 30);
+        let large = |event: &str| event.replace("SUMMARY:Talk", &format!("{filling}SUMMARY:Talk"));
+        assert_eq!(enter(&large(&event), &about(":20270106T090000Z"), BOB), Err(Left::Times));
+        let again = about(":20270106T090000Z").replace(TENTH, "20261111T000000Z");
+        assert!(enter(&large(&after), &again, BOB).is_ok());
         for id in
             [":20270106T093000Z", ":20270107T090000Z", ":20270110T090000Z", ";RANGE=THISANDFUTURE:20270106T090000Z"]
         {
             assert_eq!(enter(&event, &about(id), BOB), Err(Left::Times), "{id}");
         }
         let zoned = event.replace("DTSTART:20270105T090000Z", "DTSTART;TZID=Europe/Berlin:20270105T090000");
-        assert!(enter(&zoned, &about(";TZID=Europe/Berlin:20270106T090000"), BOB).unwrap().is_some());
-        assert!(enter(&zoned, &about(":20270106T080000Z"), BOB).unwrap().is_some());
+        assert!(enter(&zoned, &about(";TZID=Europe/Berlin:20270106T090000"), BOB).is_ok());
+        assert!(enter(&zoned, &about(":20270106T080000Z"), BOB).is_ok());
+        // As Exchange names the zone.
+        let after = enter(&zoned, &about(";TZID=W. Europe Standard Time:20270106T090000"), BOB).unwrap();
+        assert!(after.contains("RECURRENCE-ID:20270106T080000Z\r\n"), "{after}");
+        assert_eq!(enter(&zoned, &about(";TZID=GMT Standard Time:20270106T090000"), BOB), Err(Left::Times));
         for id in [
             ";TZID=Mine:20270106T090000",
             ":20270106T090000",
@@ -319,7 +404,7 @@ mod tests {
             assert_eq!(enter(&zoned, &about(id), BOB), Err(Left::Times), "{id}");
         }
         let days = event.replace("DTSTART:20270105T090000Z", "DTSTART;VALUE=DATE:20270105").replace("PT1H", "P1D");
-        assert!(enter(&days, &about(";VALUE=DATE:20270106"), BOB).unwrap().is_some());
+        assert!(enter(&days, &about(";VALUE=DATE:20270106"), BOB).is_ok());
         assert_eq!(enter(&days, &about(";VALUE=DATE:20270111"), BOB), Err(Left::Times));
     }
 
@@ -355,6 +440,18 @@ mod tests {
         let private = event.replace("ORGANIZER:", "ORGANIZER;SCHEDULE-AGENT=NONE:");
         assert_eq!(change(&private, &request(2), ANN, Change::Request), Err(Left::NotOurs));
 
+        // What needs no new answers keeps its number, and the answer.
+        let at = |text: String, time: &str| text.replace("DTSTAMP:20261101T000000Z", &format!("DTSTAMP:{time}"));
+        let open = |text: String| text.replace("PARTSTAT=ACCEPTED", "PARTSTAT=NEEDS-ACTION;RSVP=TRUE");
+        let answered = |text: &str| text.replace("\r\n ", "").contains("PARTSTAT=ACCEPTED");
+        let after = change(&event, &open(at(request(1), TENTH)), ANN, Change::Request).unwrap().unwrap();
+        assert!(after.contains("SUMMARY:Speech") && answered(&after), "{after}");
+        let overtaken = at(request(1), "20261031T235959Z");
+        assert_eq!(change(&event, &overtaken, ANN, Change::Request), Err(Left::Older));
+        let moved = open(at(request(1), TENTH)).replace("T090000Z", "T100000Z");
+        assert!(!answered(&change(&event, &moved, ANN, Change::Request).unwrap().unwrap()));
+        assert!(!answered(&change(&event, &open(request(2)), ANN, Change::Request).unwrap().unwrap()));
+
         // Exceptions of a series keep their versions, while the series has a new one.
         let exception = "BEGIN:VEVENT\r\nUID:u\r\nDTSTAMP:20261101T000000Z\r\nRECURRENCE-ID:20270106T090000Z\r\nSEQUENCE:1\r\n\
             DTSTART:20270106T100000Z\r\nORGANIZER:mailto:ann@example.test\r\nATTENDEE:mailto:bob@elsewhere.test\r\n\
@@ -365,11 +462,22 @@ mod tests {
         let series = with(event.clone());
         assert!(change(&series, &with(request(2)), ANN, Change::Request).unwrap().is_some());
         assert_eq!(change(&series, &with(request(1)), ANN, Change::Request), Err(Left::Older));
+        // What the user or the organiser has changed at single times, or left out, is not lost.
+        let daily = |text: String| text.replace("DURATION", "RRULE:FREQ=DAILY;COUNT=5\r\nDURATION");
+        assert_eq!(change(&series, &daily(request(2)), ANN, Change::Request), Err(Left::Forgotten));
+        let less = daily(event.replace("SUMMARY", "EXDATE:20270107T090000Z\r\nSUMMARY"));
+        assert_eq!(change(&less, &daily(request(2)), ANN, Change::Request), Err(Left::Forgotten));
+        let later = daily(request(2)).replace("T090000Z", "T100000Z");
+        assert!(change(&series, &later, ANN, Change::Request).unwrap().is_some());
 
         let cancel = |sequence, lines| invited("METHOD:CANCEL\r\n", sequence, lines);
         let after = change(&event, &cancel(2, ""), ANN, Change::Cancel).unwrap().unwrap();
         assert!(after.contains("STATUS:CANCELLED") && after.contains("SUMMARY:Talk"), "{after}");
         assert_eq!(change(&event, &cancel(0, ""), ANN, Change::Cancel), Err(Left::Older));
+        // Somebody sends again what the organiser has taken back with a new invitation.
+        let again = at(cancel(1, ""), "20261031T235959Z");
+        assert_eq!(change(&event, &again, ANN, Change::Cancel), Err(Left::Older));
+        assert!(change(&event, &at(cancel(1, ""), TENTH), ANN, Change::Cancel).unwrap().is_some());
         let series = event.replace("SUMMARY", "RRULE:FREQ=DAILY;COUNT=5\r\nSUMMARY");
         let once = cancel(2, "RECURRENCE-ID:20270106T090000Z\r\n");
         let after = change(&series, &once, ANN, Change::Cancel).unwrap().unwrap();

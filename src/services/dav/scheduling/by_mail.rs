@@ -1,13 +1,14 @@
 //! Messages about events that arrive by mail (iMIP, RFC 6047), entered without a click where that is safe.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::super::components::Whole;
 use super::arrived::{Change, Left, answered, changed};
 use super::delivery::{DELIVERED, PAUSE, TRIES, keep};
-use super::scheduler::{Bounds, MOST_ADDRESSES};
+use super::scheduler::{Bounds, Own};
 use super::settings::EnteredByMail;
 use crate::foundations::address::Address;
 use crate::foundations::clock::{SharedClock, Timestamp};
@@ -22,6 +23,9 @@ use crate::storage::journal::Journal;
 
 /// A larger message, in multiples of the largest event, has more in it than an event: it waits for a click.
 const LARGEST: usize = 4;
+
+/// Guests' replies about single times of a series fill one of so many parts of the largest event.
+const PARTS: usize = 4;
 
 /// What entering needs from other rooms.
 pub struct ByMailParts {
@@ -127,17 +131,26 @@ impl ByMail {
         let (collections, now) = (&self.parts.collections, self.parts.clock.now());
         let all = collections.all(account, CollectionKind::Calendar).await?;
         let Some((calendar, kept)) = self.calendars.about(&all, &found.uid).await? else { return Ok(Entered::Nothing) };
-        let addresses = self.parts.routing.addresses_of(account, MOST_ADDRESSES).await?;
-        let keys = addresses.iter().flat_map(|address| [address.key(), address.to_string().to_lowercase()]);
-        let own: HashSet<String> = keys.collect();
+        let own = Own::of(&self.parts.routing, account).await?;
+        let read = in_turn(move || {
+            let tagged: BTreeSet<String> = own.tagged_in(&String::from_utf8_lossy(&kept.content)).into_iter().collect();
+            (own, kept, tagged)
+        });
+        let (mut own, kept, tagged) = read.await?;
+        own.add_tagged(account, tagged).await?;
         let (condition, name) = (Condition::unchanged(&kept.info.etag), kept.info.name.clone());
         let (text, method, author) = (found.text.clone(), found.method, author.to_owned());
         let bounds = *bounds;
         let work = in_turn(move || drafted((method, &text, &author), &kept, &name, &own, &bounds, now));
         let Some(draft) = work.await?? else { return Ok(Entered::Nothing) };
         self.calendars.store(account, &calendar, &draft, &condition, &bounds.limits, now).await?;
-        if let Some(inbox) = collections.find(account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await? {
-            keep(collections, (account, &inbox), &found.text, &bounds, now).await;
+        match collections.find(account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await {
+            Ok(Some(inbox)) => keep(collections, (account, &inbox), &found.text, &bounds, now).await,
+            Ok(None) => {}
+            // It is in the calendar, whatever comes of this.
+            Err(error) => {
+                log::info!(user:% = account, error:% = error; "A calendar message was entered, but not kept in the inbox");
+            }
         }
         Ok(Entered::Yes)
     }
@@ -187,8 +200,18 @@ fn found(mail: &Message, most: usize) -> Option<Found> {
         }
     };
     let octets = transfer::decode(part.fields.encoding, structure.body(part), most.saturating_add(1));
-    // RFC 6047 §2.4: other charsets are hardly ever used.
+    // RFC 6047 §2.4: other charsets than UTF-8 are hardly ever used.
+    let charset = part.content.parameters.text("charset").unwrap_or_default().to_ascii_lowercase();
+    let is_like_ascii = || ["iso-8859-", "windows-125"].iter().any(|kind| charset.starts_with(kind));
+    if !["", "utf-8", "us-ascii"].contains(&charset.as_str()) && !(octets.is_ascii() && is_like_ascii()) {
+        return None;
+    }
     let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= most)?;
+    // RFC 6047 §2.4: both say the same, so that what readers of either take it for is what it is.
+    let purpose = Whole::of(text).purpose().unwrap_or_default().to_owned();
+    if part.content.parameters.text("method").is_some_and(|method| !method.eq_ignore_ascii_case(&purpose)) {
+        return None;
+    }
     let invitation = Invitation::read(text).ok()?;
     Some(Found { text: text.to_owned(), method: invitation.shown().method, uid: invitation.uid().to_owned() })
 }
@@ -198,14 +221,16 @@ fn drafted(
     (method, text, author): (Method, &str, &str),
     kept: &Object,
     name: &str,
-    own: &HashSet<String>,
+    own: &Own,
     bounds: &Bounds,
     now: Timestamp,
 ) -> Result<Option<Draft>, Left> {
     let stored = std::str::from_utf8(&kept.content).map_err(|_| Left::Unfit)?;
-    let is_own = |address: &str| own.contains(address);
+    let is_own = |address: &str| own.has(address);
     let content = match method {
-        Method::Reply => answered(stored, text, author, &is_own, (bounds.recurrences, now))?,
+        Method::Reply => {
+            Some(answered(stored, text, author, &is_own, (bounds.recurrences, bounds.object / PARTS, now))?)
+        }
         Method::Request => changed(stored, text, author, &is_own, Change::Request)?,
         Method::Cancel => changed(stored, text, author, &is_own, Change::Cancel)?,
         Method::Publish | Method::Other => None,
@@ -241,5 +266,16 @@ mod tests {
         assert_eq!(found_in(&mixed(&format!("Content-Type: message/rfc822\r\n\r\n{part}"))), None);
         assert_eq!(found_in(&mixed("Content-Type: text/calendar\r\n\r\nhello")), None);
         assert!(found(&mixed(&part), 100).is_none());
+        for (head, is_found) in [
+            ("; method=reply; charset=\"UTF-8\"", true),
+            ("", true),
+            ("; method=REQUEST", false),
+            ("; method=REPLY; charset=ISO-8859-1", true),
+            ("; method=REPLY; charset=utf-16", false),
+            ("; method=REPLY; charset=iso-2022-jp", false),
+        ] {
+            let part = format!("Content-Type: text/calendar{head}\r\n\r\n{reply}");
+            assert_eq!(found_in(&mixed(&part)).is_some(), is_found, "{head}");
+        }
     }
 }

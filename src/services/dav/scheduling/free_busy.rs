@@ -106,7 +106,7 @@ impl Scheduler {
     ) -> Result<Vec<Told>, Unscheduled> {
         let asking = &actor.account.address;
         let mut own = self.own(asking).await?;
-        self.add_tagged(&mut own, asking, [asked.organiser.clone()]).await?;
+        own.add_tagged(asking, [asked.organiser.clone()]).await?;
         if !own.has(&asked.organiser) {
             let why = "The ORGANIZER must be one of your own addresses.";
             return Err(Unscheduled::Rule("organizer-allowed", why.to_owned()));

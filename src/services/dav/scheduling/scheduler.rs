@@ -24,7 +24,7 @@ use crate::storage::personal::Personal;
 /// Most octets of an event times its guests: all messages of a change are written before the first is sent.
 const MOST_TOLD: usize = 32 << 20;
 /// Most aliases of an account that count as its addresses.
-pub(super) const MOST_ADDRESSES: u32 = 100;
+const MOST_ADDRESSES: u32 = 100;
 /// Most addresses with tags in an event that are looked up.
 const MOST_TAGGED: usize = 10;
 
@@ -160,6 +160,28 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Those by which an account is invited, but for its tags.
+    pub(super) async fn of(routing: &Routing, account: &Address) -> Result<Self, routing::Error> {
+        let addresses = routing.addresses_of(account, MOST_ADDRESSES).await?;
+        let keys = addresses.iter().flat_map(|address| [address.key(), address.to_string().to_lowercase()]).collect();
+        Ok(Self { keys, routing: routing.clone() })
+    }
+
+    /// Adds those of these addresses that are the account's, with tags.
+    pub(super) async fn add_tagged(
+        &mut self,
+        account: &Address,
+        named: impl IntoIterator<Item = String>,
+    ) -> Result<(), routing::Error> {
+        for address in named.into_iter().take(MOST_TAGGED) {
+            let Ok(parsed) = address.parse::<Address>() else { continue };
+            if self.routing.comes_back(account, &parsed).await? == ComesBack::Only {
+                self.keys.insert(address);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn has(&self, address: &str) -> bool {
         self.keys.contains(address)
     }
@@ -171,7 +193,7 @@ impl Own {
     }
 
     /// The people of an event whose addresses read as the actor's with tags.
-    fn tagged_in(&self, content: &str) -> Vec<String> {
+    pub(super) fn tagged_in(&self, content: &str) -> Vec<String> {
         let meeting = Meeting::of(content);
         let people = meeting.iter().flat_map(|meeting| std::iter::once(&meeting.organiser).chain(&meeting.guests));
         let tagged = people.filter(|one| !self.has(&one.address) && self.may_have(&one.address));
@@ -218,25 +240,7 @@ impl Scheduler {
     }
 
     pub(super) async fn own(&self, account: &Address) -> Result<Own, routing::Error> {
-        let addresses = self.addresses(account).await?;
-        let keys = addresses.iter().flat_map(|address| [address.key(), address.to_string().to_lowercase()]).collect();
-        Ok(Own { keys, routing: self.parts.routing.clone() })
-    }
-
-    /// Adds those of these addresses that are the account's, with tags.
-    pub(super) async fn add_tagged(
-        &self,
-        own: &mut Own,
-        account: &Address,
-        named: impl IntoIterator<Item = String>,
-    ) -> Result<(), routing::Error> {
-        for address in named.into_iter().take(MOST_TAGGED) {
-            let Ok(parsed) = address.parse::<Address>() else { continue };
-            if self.parts.routing.comes_back(account, &parsed).await? == ComesBack::Only {
-                own.keys.insert(address);
-            }
-        }
-        Ok(())
+        Own::of(&self.parts.routing, account).await
     }
 
     /// What a change of an account's event is stored as, and sends. Without `after` the event is removed.
@@ -261,7 +265,7 @@ impl Scheduler {
             (own, tagged, before, after)
         });
         let (mut own, tagged, before, after) = read.await?;
-        self.add_tagged(&mut own, account, tagged).await?;
+        own.add_tagged(account, tagged).await?;
         let work = in_turn(move || {
             Case { own: &own, before: before.as_deref(), after: after.as_deref(), wish, bounds, now }.prepare()
         });

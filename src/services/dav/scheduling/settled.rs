@@ -97,6 +97,26 @@ pub(super) fn with_statuses(content: &str, name: &str, statuses: &[(String, &str
     rewritten(&Whole::of(content), &change, &|_| Vec::new())
 }
 
+/// A guest's event after a change, with the guest's own answers to what is not asked again: the same version at the same times (RFC 5546
+/// §2.1.4). The organiser may not have read them yet, and Exchange never says what guests have answered.
+pub(super) fn with_own_answers(content: &str, before: &Meeting<'_>, is_own: &dyn Fn(&str) -> bool) -> String {
+    let given = |event: &Component<'_>, address: &str| {
+        let former = before.same(event).filter(|former| former.sequence() == event.sequence())?;
+        answer(former, address).filter(|given| given != "NEEDS-ACTION" && !is_moved(event, former))
+    };
+    let change = |event: &Component<'_>, line: &Line<'_>| {
+        if line.property() != "ATTENDEE" {
+            return Some(line.whole.clone());
+        }
+        let property = Property::of(&line.whole);
+        let address = property.address();
+        let is_open = property.parameter("PARTSTAT").is_none_or(|now| now.eq_ignore_ascii_case("NEEDS-ACTION"));
+        let given = if is_open && is_own(&address) { given(event, &address) } else { None };
+        Some(given.map_or_else(|| line.whole.clone(), |given| property.with("PARTSTAT", &given).line()))
+    };
+    rewritten(&Whole::of(content), &change, &|_| Vec::new())
+}
+
 /// An event that says of some of its times (`None` for the series) when somebody has given the answers to them.
 pub(super) fn with_answered(content: &str, guest: &str, times: &HashMap<Option<String>, String>) -> String {
     let change = |component: &Component<'_>, line: &Line<'_>| {
@@ -131,7 +151,8 @@ pub(super) fn is_same(content: &str, other: &str) -> bool {
     plain(content) == plain(other)
 }
 
-fn rewritten(
+/// An event with each line of its components as it is changed (`None` leaves it out), and with more lines at their ends.
+pub(super) fn rewritten(
     whole: &Whole<'_>,
     change: &dyn Fn(&Component<'_>, &Line<'_>) -> Option<String>,
     more: &dyn Fn(&Component<'_>) -> Vec<String>,
