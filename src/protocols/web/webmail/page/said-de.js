@@ -364,7 +364,6 @@ export default {
   "LINK_DEEP_HOST": "Ein Link zu einem Rechnernamen mit vielen Teilen",
   "LINK_CHEAP_TLD": "Ein Link in eine kostenlose Top-Level-Domain",
   "FROM_CHEAP_TLD": "Die Top-Level-Domain des Absenders ist kostenlos",
-  "FROM_LOOKALIKE_DOMAIN": "Die Domain des Absenders sieht wie eine andere aus",
   "LINK_FREE_PAGES": "Ein Link zu Seiten, die jeder anlegen kann",
   "PHISH_FREE_PAGES": "Ein Konto soll auf kostenlosen Seiten bestätigt werden",
   "LINK_LOGIN_PATH": "Ein Link in eine gekaperte Website",

@@ -364,7 +364,6 @@ export default {
   "LINK_DEEP_HOST": "Un enlace a un servidor con un nombre de muchas partes",
   "LINK_CHEAP_TLD": "Un enlace a un dominio de primer nivel gratuito",
   "FROM_CHEAP_TLD": "El dominio de primer nivel del remitente es gratuito",
-  "FROM_LOOKALIKE_DOMAIN": "El dominio del remitente se parece a otro",
   "LINK_FREE_PAGES": "Un enlace a páginas que cualquiera puede crear",
   "PHISH_FREE_PAGES": "Se pide confirmar una cuenta en páginas gratuitas",
   "LINK_LOGIN_PATH": "Un enlace a un sitio web asaltado",

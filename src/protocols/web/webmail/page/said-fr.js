@@ -364,7 +364,6 @@ export default {
   "LINK_DEEP_HOST": "Un lien vers un serveur au nom en beaucoup de parties",
   "LINK_CHEAP_TLD": "Un lien vers un domaine de premier niveau gratuit",
   "FROM_CHEAP_TLD": "Le domaine de premier niveau de l’expéditeur est gratuit",
-  "FROM_LOOKALIKE_DOMAIN": "Le domaine de l’expéditeur ressemble à un autre",
   "LINK_FREE_PAGES": "Un lien vers des pages que chacun peut créer",
   "PHISH_FREE_PAGES": "Un compte doit être confirmé sur des pages gratuites",
   "LINK_LOGIN_PATH": "Un lien vers un site web piraté",
