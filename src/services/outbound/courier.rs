@@ -1,6 +1,7 @@
 //! Working for one destination: hosts in order, one connection kept between messages.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::opening::{Finding, Session, Target, Unopened, open};
 use super::route::{OutboundParts, Way, way};
 use super::terms::{Standing, Terms};
 use super::transaction::{Others, Settled};
+use super::tries::Tries;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
@@ -246,14 +248,11 @@ impl Courier {
             _ => policy(&outbound, &settings, &destination).await,
         };
         let approach = Approach::new(parts, &settings, &destination, (sts.as_deref(), certainty), wish);
-        let mut addresses_left = settings.addresses_tried.max(1);
-        let mut without_route = 0;
-        let mut sessions_left = settings.sessions_tried.max(1);
         let shuffle = Shuffle::of(work.group.id, approach.begun);
         let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, shuffle).await?;
-        let mut hosts_left = hosts.len();
+        let mut tries = Tries::new(&settings, hosts.len());
         for host in hosts {
-            hosts_left -= 1;
+            tries.turn_to_next_host();
             if work.is_done() {
                 return Ok(());
             }
@@ -276,39 +275,43 @@ impl Courier {
                     continue;
                 }
             };
-            // One is left for each of the next hosts: a site that is down may have many addresses.
-            let hosts_after = u32::try_from(hosts_left).unwrap_or(u32::MAX);
-            let mut left_here = addresses_left.saturating_sub(hosts_after).max(1);
-            for address in addresses.all {
-                if work.is_done() || addresses_left == 0 || sessions_left == 0 {
-                    return Ok(());
-                }
-                if left_here == 0 {
-                    break;
-                }
-                left_here -= 1;
-                addresses_left -= 1;
-                let is_last = hosts_left == 0 || sessions_left == 1 || addresses_left == 0;
-                let next = if is_last { NextHost::None } else { NextHost::Left };
-                match self.visit(&approach, (&host, address), &demand, next, work).await {
-                    Visit::Over => sessions_left -= 1,
-                    Visit::Refused => {
-                        sessions_left -= 1;
-                        break;
-                    }
-                    Visit::Unopened => {}
-                    // Without IPv6, say, every other address would be in the way of those that may answer.
-                    Visit::NoRoute if without_route < settings.addresses_tried => {
-                        without_route += 1;
-                        addresses_left += 1;
-                        left_here += 1;
-                    }
-                    Visit::NoRoute => {}
-                    Visit::Loop => return Ok(()),
-                }
+            let found = (&host, tries.ordered(addresses.all));
+            if self.visit_each(&approach, found, &demand, &mut tries, work).await.is_break() {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Goes through the addresses of a host. Breaks off if no other host is to be tried after it.
+    async fn visit_each(
+        &mut self,
+        approach: &Approach<'_>,
+        (host, addresses): (&Host, Vec<IpAddr>),
+        demand: &Demand,
+        tries: &mut Tries,
+        work: &mut Work<'_>,
+    ) -> ControlFlow<()> {
+        for address in addresses {
+            if work.is_done() || tries.are_over() {
+                return ControlFlow::Break(());
+            }
+            if !tries.take() {
+                break;
+            }
+            let next = if tries.is_last() { NextHost::None } else { NextHost::Left };
+            match self.visit(approach, (host, address), demand, next, work).await {
+                Visit::Over => tries.answered(),
+                Visit::Refused => {
+                    tries.answered();
+                    break;
+                }
+                Visit::Unopened => tries.was_silent(address),
+                Visit::NoRoute => tries.had_no_route(),
+                Visit::Loop => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Opens sessions with a host, one after the other, until there is nothing more to be had of it.

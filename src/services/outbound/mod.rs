@@ -37,6 +37,7 @@ mod settings;
 mod terms;
 mod tls;
 mod transaction;
+mod tries;
 
 pub use attempt::{
     Attempt, BeforeEnd, By, Carried, Contact, Form, Group, Haste, NextDsn, Outcome, Scope, Stage, Trouble, Verified,
