@@ -67,18 +67,42 @@ impl SystemResolver {
         if let Some(stub) = self.trusted.as_ref().filter(|_| SIGNED.contains(&kind)) {
             return of_trusted(name, stub.ask(&query, kind).await, pick);
         }
-        let mut found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
+        let found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
         if self.validates && SIGNED.contains(&kind) && lacks_a_link(name, found.answers(), pick) {
-            for owner in found.answers().iter().map(|record| &record.name).chain([&query]) {
-                self.resolver.clear_lookup_cache(owner.clone(), kind);
-            }
-            found = self.ask(&query, kind).await.map_err(|cause| self.failed(name, kind, cause))?;
-            if lacks_a_link(name, found.answers(), pick) {
+            let Some(records) = self.with_links(name, &query, found.answers(), pick).await else {
+                // An alias may lead elsewhere since the rest was kept.
+                self.resolver.clear_lookup_cache(query, kind);
                 // Whoever can hide a link must not thereby switch off what its signature protects.
                 return Err(Error::new(name, ErrorKind::Temporary));
-            }
+            };
+            return collect(name, &records, pick);
         }
         collect(name, found.answers(), pick)
+    }
+
+    /// Records together with the aliases that lead to them from a name, each asked for by itself; `None` if one is not to be had. If
+    /// the name servers do not follow aliases, the resolver does so from what it keeps, and leaves out how it came there.
+    async fn with_links<T>(
+        &self,
+        name: &str,
+        query: &Name,
+        records: &[Record],
+        pick: fn(&RData) -> Option<T>,
+    ) -> Option<Vec<Record>> {
+        let (mut at, mut all) = (query.clone(), records.to_vec());
+        for _ in 0..LONGEST_CHAIN {
+            let found = self.ask(&at, RecordType::CNAME).await.ok()?;
+            let (link, target) = found.answers().iter().find_map(|record| match &record.data {
+                RData::CNAME(target) if plain(&record.name) == plain(&at) => Some((record, &target.0)),
+                _ => None,
+            })?;
+            all.push(link.clone());
+            if !lacks_a_link(name, &all, pick) {
+                return Some(all);
+            }
+            at = target.clone();
+        }
+        None
     }
 
     fn failed(&self, name: &str, kind: RecordType, cause: NetError) -> Error {
@@ -523,6 +547,58 @@ mod tests {
             assert!(name.is_none_or(|name| name.is_fqdn()), "{text}");
         }
         assert!(name_of(&format!("@{}.test", "x".repeat(63))).is_err());
+    }
+
+    /// A server that does not follow aliases. Asked for an alias as such, it may fail.
+    async fn serve_without_following(socket: UdpSocket, fails: bool) {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let alias = |to: &str| RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(name(to)));
+        let mut block = [0; 2048];
+        while let Ok((count, from)) = socket.recv_from(&mut block).await {
+            let question = Message::from_vec(&block[..count]).unwrap();
+            let mut answer = Message::response(question.metadata.id, OpCode::Query);
+            answer.queries = question.queries.clone();
+            let query = &question.queries[0];
+            let data = match plain(query.name()).as_str() {
+                "one.test" => alias("two.test."),
+                "two.test" => alias("three.test."),
+                _ => RData::A(hickory_resolver::proto::rr::rdata::A(Ipv4Addr::new(192, 0, 2, 1))),
+            };
+            if fails && query.query_type() == RecordType::CNAME {
+                answer.metadata.response_code = ResponseCode::ServFail;
+            } else {
+                answer.add_answer(Record::from_rdata(query.name().clone(), 300, data));
+            }
+            socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_that_was_left_out_is_asked_for() {
+        for fails in [false, true] {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let servers = vec![socket.local_addr().unwrap()];
+            let settings = DnsSettings { servers, attempts: 1, dnssec: Dnssec::Off, ..DnsSettings::default() };
+            // Nothing here is signed, but it is looked at as closely.
+            let resolver = SystemResolver { validates: true, ..SystemResolver::new(&settings).unwrap() };
+            let asking = async {
+                // The end of the way is known before the rest.
+                for name in ["three.test", "one.test"] {
+                    let answer = resolver.a(name).await;
+                    if fails && name == "one.test" {
+                        assert_eq!(answer.unwrap_err().kind, ErrorKind::Temporary);
+                        continue;
+                    }
+                    let answer = answer.unwrap();
+                    let canonical = Some("three.test".to_owned()).filter(|_| name != "three.test");
+                    assert_eq!((answer.records.len(), answer.canonical), (1, canonical), "{name}");
+                }
+            };
+            tokio::select! {
+                () = asking => {}
+                () = serve_without_following(socket, fails) => {}
+            }
+        }
     }
 
     #[tokio::test]
