@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
@@ -6,13 +7,15 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock, SharedClock, SystemClock};
+use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
+use crate::services::outbound::demand::{Candidate, demand};
+use crate::services::outbound::route::way;
 use crate::services::outbound::tls::called;
-use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
+use crate::services::outbound::{Carried, Connecting, Connector, Io, OutboundParts, Roots};
 
 /// The way to one host, once for each of these.
 struct ToOne(Mutex<Vec<DuplexStream>>);
