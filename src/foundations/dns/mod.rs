@@ -10,6 +10,8 @@
 
 mod answer;
 mod hickory;
+mod names;
+mod proof;
 mod settings;
 mod stub;
 mod weight;

@@ -1,22 +1,22 @@
 //! Working for one destination: hosts in order, one connection kept between messages.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::approach::{Approach, policy};
 use super::attempt::{Attempt, By, Contact, Outcome, Verified};
-use super::demand::{Candidate, Demand, SenderWish, demand, requires_tls};
-use super::hosts::{Addresses, Host, Shuffle, are_ours, host_addresses, hosts, loops};
-use super::mta_sts::{Certainty, Policy};
-use super::observed::{Far, Observer};
-use super::opening::{Finding, Session, Target, Unopened, open};
-use super::route::{OutboundParts, Way, way};
+use super::demand::{Demand, SenderWish, requires_tls};
+use super::hosts::{Host, Shuffle, are_ours, host_addresses, hosts, loops};
+use super::mta_sts::Certainty;
+use super::opening::{Finding, Session, Unopened};
 use super::terms::{Standing, Terms};
 use super::transaction::{Others, Settled};
+use super::tries::Tries;
 use super::{Group, Haste, Outbound, OutboundSettings, Scope, Stage, Trouble};
-use crate::foundations::clock::Timestamp;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
 use crate::storage::spool::Destination;
 
@@ -246,14 +246,11 @@ impl Courier {
             _ => policy(&outbound, &settings, &destination).await,
         };
         let approach = Approach::new(parts, &settings, &destination, (sts.as_deref(), certainty), wish);
-        let mut addresses_left = settings.addresses_tried.max(1);
-        let mut without_route = 0;
-        let mut sessions_left = settings.sessions_tried.max(1);
         let shuffle = Shuffle::of(work.group.id, approach.begun);
         let hosts = hosts(&*parts.resolver, &destination, &parts.hostname, shuffle).await?;
-        let mut hosts_left = hosts.len();
+        let mut tries = Tries::new(&settings, hosts.len());
         for host in hosts {
-            hosts_left -= 1;
+            tries.turn_to_next_host();
             if work.is_done() {
                 return Ok(());
             }
@@ -276,39 +273,43 @@ impl Courier {
                     continue;
                 }
             };
-            // One is left for each of the next hosts: a site that is down may have many addresses.
-            let hosts_after = u32::try_from(hosts_left).unwrap_or(u32::MAX);
-            let mut left_here = addresses_left.saturating_sub(hosts_after).max(1);
-            for address in addresses.all {
-                if work.is_done() || addresses_left == 0 || sessions_left == 0 {
-                    return Ok(());
-                }
-                if left_here == 0 {
-                    break;
-                }
-                left_here -= 1;
-                addresses_left -= 1;
-                let is_last = hosts_left == 0 || sessions_left == 1 || addresses_left == 0;
-                let next = if is_last { NextHost::None } else { NextHost::Left };
-                match self.visit(&approach, (&host, address), &demand, next, work).await {
-                    Visit::Over => sessions_left -= 1,
-                    Visit::Refused => {
-                        sessions_left -= 1;
-                        break;
-                    }
-                    Visit::Unopened => {}
-                    // Without IPv6, say, every other address would be in the way of those that may answer.
-                    Visit::NoRoute if without_route < settings.addresses_tried => {
-                        without_route += 1;
-                        addresses_left += 1;
-                        left_here += 1;
-                    }
-                    Visit::NoRoute => {}
-                    Visit::Loop => return Ok(()),
-                }
+            let found = (&host, tries.ordered(addresses.all));
+            if self.visit_each(&approach, found, &demand, &mut tries, work).await.is_break() {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Goes through the addresses of a host. Breaks off if no other host is to be tried after it.
+    async fn visit_each(
+        &mut self,
+        approach: &Approach<'_>,
+        (host, addresses): (&Host, Vec<IpAddr>),
+        demand: &Demand,
+        tries: &mut Tries,
+        work: &mut Work<'_>,
+    ) -> ControlFlow<()> {
+        for address in addresses {
+            if work.is_done() || tries.are_over() {
+                return ControlFlow::Break(());
+            }
+            if !tries.take() {
+                break;
+            }
+            let next = if tries.is_last() { NextHost::None } else { NextHost::Left };
+            match self.visit(approach, (host, address), demand, next, work).await {
+                Visit::Over => tries.answered(),
+                Visit::Refused => {
+                    tries.answered();
+                    break;
+                }
+                Visit::Unopened => tries.was_silent(address),
+                Visit::NoRoute => tries.had_no_route(),
+                Visit::Loop => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Opens sessions with a host, one after the other, until there is nothing more to be had of it.
@@ -402,101 +403,6 @@ impl Courier {
         }
         Served::Over
     }
-}
-
-/// How the hosts of a destination are approached, and who hears what was seen there.
-struct Approach<'a> {
-    parts: &'a OutboundParts,
-    settings: &'a OutboundSettings,
-    destination: &'a Destination,
-    way: Way,
-    finding: Finding,
-    sts: Option<&'a Policy>,
-    certainty: Certainty,
-    wish: SenderWish,
-    /// Before what its hosts must show is looked up.
-    begun: Timestamp,
-    observer: Option<Observer<'a>>,
-}
-
-impl<'a> Approach<'a> {
-    fn new(
-        parts: &'a OutboundParts,
-        settings: &'a OutboundSettings,
-        destination: &'a Destination,
-        (sts, certainty): (Option<&'a Policy>, Certainty),
-        wish: SenderWish,
-    ) -> Self {
-        let name = match destination {
-            // What was waived says nothing about how the domain's policies are kept.
-            Destination::Exchangers(domain) if domain.literal().is_none() && wish != SenderWish::Waived => {
-                Some(domain.as_str())
-            }
-            _ => None,
-        };
-        let observer = name.map(|name| Observer::new(parts, settings, name, sts));
-        let finding = match destination {
-            Destination::Exchangers(_) => Finding::ByDns,
-            _ => Finding::ByRoute,
-        };
-        let (way, begun) = (way(settings, destination), parts.clock.now());
-        Self { parts, settings, destination, way, finding, sts, certainty, wish, begun, observer }
-    }
-
-    /// What a host must show; see [`demand`].
-    async fn demand(&self, host: &Host, addresses: &Addresses) -> Result<Demand, Trouble> {
-        let Self { parts, settings, destination, way, .. } = self;
-        let (sts, certainty, wish) = (self.sts, self.certainty, self.wish);
-        let candidate = Candidate { destination, way, host, addresses, sts, certainty, wish };
-        let demanded = demand(parts, settings, &candidate).await;
-        demanded.map_err(|Unopened { trouble, tls, .. }| {
-            if let (Some(observer), Some(failure)) = (&self.observer, tls) {
-                observer.excluded(failure, Far { host: &host.name, address: None });
-            }
-            trouble
-        })
-    }
-
-    /// Opens a session with a host at one of its addresses.
-    async fn open(&self, host: &Host, address: IpAddr, demand: &Demand) -> Result<Session, (Unopened, Contact)> {
-        let Demand { policy, by } = demand;
-        let socket = SocketAddr::new(address, self.way.port);
-        let target = Target {
-            host: &host.name,
-            address: socket,
-            way: &self.way,
-            policy: policy.clone(),
-            by,
-            finding: self.finding,
-        };
-        let far = Far { host: &host.name, address: Some(address) };
-        let opened = open(self.parts, self.settings, &target).await;
-        if let Some(observer) = &self.observer {
-            match &opened {
-                Ok(session) => observer.opened(demand, session, far),
-                Err(unopened) => observer.not_opened(demand, unopened, far),
-            }
-        }
-        opened.map_err(|unopened| {
-            let host = host.name.clone();
-            let contact = Contact { host, address: Some(socket), tls: None, verified: Verified::No, policy: by };
-            (unopened, contact)
-        })
-    }
-}
-
-/// The MTA-STS policy of a destination, where its mail exchangers get the mail.
-async fn policy(
-    outbound: &Outbound,
-    settings: &OutboundSettings,
-    destination: &Destination,
-) -> (Option<Arc<Policy>>, Certainty) {
-    let Destination::Exchangers(domain) = destination else { return (None, Certainty::Sure) };
-    if !settings.mta_sts.enabled || domain.literal().is_some() {
-        return (None, Certainty::Sure);
-    }
-    let Outbound { parts, policies } = outbound;
-    policies.find(parts, settings, domain.as_str()).await
 }
 
 /// Whether a session may still be used on these terms.

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
@@ -6,13 +7,15 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock, SharedClock, SystemClock};
+use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
+use crate::services::outbound::demand::{Candidate, demand};
+use crate::services::outbound::route::way;
 use crate::services::outbound::tls::called;
-use crate::services::outbound::{Carried, Connecting, Connector, Io, Roots};
+use crate::services::outbound::{Carried, Connecting, Connector, Io, OutboundParts, Roots};
 
 /// The way to one host, once for each of these.
 struct ToOne(Mutex<Vec<DuplexStream>>);
@@ -154,14 +157,18 @@ async fn expect_another_session(outbound: &Outbound, far: tokio::io::DuplexStrea
     assert_eq!(messages, 2);
 }
 
-/// A network without IPv6, in which one host answers.
-struct OnlyIpv4(IpAddr, ToOne);
+/// A network in which one host answers, by IPv4, and what is said of every IPv6 address.
+struct OnlyIpv4 {
+    answers: IpAddr,
+    there: ToOne,
+    ipv6: io::ErrorKind,
+}
 
 impl Connector for OnlyIpv4 {
     fn connect(&self, address: SocketAddr, source: Option<IpAddr>) -> Connecting<'_> {
         let kind = match address.ip() {
-            IpAddr::V6(_) => io::ErrorKind::NetworkUnreachable,
-            ip if ip == self.0 => return self.1.connect(address, source),
+            IpAddr::V6(_) => self.ipv6,
+            ip if ip == self.answers => return self.there.connect(address, source),
             IpAddr::V4(_) => io::ErrorKind::ConnectionRefused,
         };
         Box::pin(std::future::ready(Err(io::Error::from(kind))))
@@ -169,15 +176,16 @@ impl Connector for OnlyIpv4 {
 }
 
 /// Sends a message where only this address answers.
-async fn expect_arrival_at(address: [u8; 4], zone: &str) {
+async fn expect_arrival_at(address: [u8; 4], ipv6: io::ErrorKind, zone: &str) {
     let (near, far) = tokio::io::duplex(1 << 12);
+    let there = ToOne(Mutex::new(vec![near]));
     let resolver = ZoneResolver::new();
     resolver.add(zone).unwrap();
     let parts = OutboundParts {
         settings: Live::default(),
         hostname: "mail.example.test".parse().unwrap(),
         resolver: Arc::new(resolver),
-        connector: Arc::new(OnlyIpv4(IpAddr::from(address), ToOne(Mutex::new(vec![near])))),
+        connector: Arc::new(OnlyIpv4 { answers: IpAddr::from(address), there, ipv6 }),
         roots: Roots::of(rustls::RootCertStore::empty()),
         clock: Arc::new(SystemClock),
         reports: None,
@@ -194,15 +202,27 @@ async fn expect_arrival_at(address: [u8; 4], zone: &str) {
 
 #[tokio::test]
 async fn addresses_without_a_route_are_not_in_the_way_of_others() {
+    expect_arrival_at([192, 0, 2, 4], io::ErrorKind::NetworkUnreachable, &exchangers_with_both_kinds(4)).await;
+}
+
+#[tokio::test]
+async fn if_ipv6_leads_nowhere_many_exchangers_are_not_all_tried_by_it() {
+    for ipv6 in [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut] {
+        expect_arrival_at([192, 0, 2, 2], ipv6, &exchangers_with_both_kinds(5)).await;
+    }
+}
+
+/// So many exchangers, each with an address of either kind.
+fn exchangers_with_both_kinds(count: u8) -> String {
     let lines = |n: u8| format!("x.test MX {n} h{n}.test\nh{n}.test A 192.0.2.{n}\nh{n}.test AAAA 2001:db8::{n}\n");
-    expect_arrival_at([192, 0, 2, 4], &(1..=4).map(lines).collect::<String>()).await;
+    (1..=count).map(lines).collect()
 }
 
 #[tokio::test]
 async fn many_addresses_of_a_host_are_not_in_the_way_of_the_next() {
     let down: String = (1..=9_u8).map(|n| format!("h1.test A 192.0.2.{n}\n")).collect();
     let zone = format!("x.test MX 1 h1.test\nx.test MX 2 h2.test\n{down}h2.test A 192.0.2.10");
-    expect_arrival_at([192, 0, 2, 10], &zone).await;
+    expect_arrival_at([192, 0, 2, 10], io::ErrorKind::NetworkUnreachable, &zone).await;
 }
 
 #[tokio::test]

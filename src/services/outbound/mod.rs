@@ -15,6 +15,7 @@
 //! Called by the queue. Takes no locks. Failures are part of the attempts; the log has only policies that cannot be
 //! fetched and passwords that cannot be read.
 
+mod approach;
 mod attempt;
 mod connector;
 mod content;
@@ -37,6 +38,7 @@ mod settings;
 mod terms;
 mod tls;
 mod transaction;
+mod tries;
 
 pub use attempt::{
     Attempt, BeforeEnd, By, Carried, Contact, Form, Group, Haste, NextDsn, Outcome, Scope, Stage, Trouble, Verified,
