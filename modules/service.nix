@@ -59,7 +59,8 @@ in
       default = { };
       example = literalExpression ''{ smtp.message_size = "100M"; }'';
       description = ''
-        Keys of the configuration file that have no option of their own, merged last. Every key is described in
+        Keys of the configuration file that have no option of their own, merged last. A key that an option sets to something
+        else is a conflict, which evaluation reports with both places; `lib.mkForce` makes it win. Every key is described in
         `docs/configuration.md`; the finished file is checked when the system is built, so that a mistake never
         reaches a switch. The sandboxes allow for `spool.directory` and `backup.drill_directory`; any other directory that
         the server writes to must be in `/var/lib/postrider`.
