@@ -75,6 +75,15 @@ impl Dialect {
         }
     }
 
+    /// What follows the name of a table in a SELECT that locks rows by their primary keys: MariaDB locks every row that it reads,
+    /// and reads others, too, if it finds them by another index.
+    pub const fn by_primary_key(self) -> &'static str {
+        match self {
+            Self::MySql => " FORCE INDEX (PRIMARY)",
+            Self::Sqlite | Self::Postgres => "",
+        }
+    }
+
     /// The suffix of a SELECT in a transaction that keeps its rows from changing until the end of it.
     pub const fn for_update(self) -> &'static str {
         match self {

@@ -170,8 +170,10 @@ impl Spool {
         now: Timestamp,
     ) -> Result<Vec<Val>, Error> {
         let (condition, mut values) = self.due(claim, now, Finding::ByKey);
-        let (marks, locked) = (vec!["?"; chosen.len()].join(", "), transaction.dialect().skip_locked());
-        let sql = Sql::rare(format!("SELECT id FROM queue_recipients WHERE {condition} AND id IN ({marks}){locked}"));
+        let marks = vec!["?"; chosen.len()].join(", ");
+        let (keyed, locked) = (transaction.dialect().by_primary_key(), transaction.dialect().skip_locked());
+        let sql = format!("SELECT id FROM queue_recipients{keyed} WHERE {condition} AND id IN ({marks}){locked}");
+        let sql = Sql::rare(sql);
         values.extend(chosen.iter().copied().map(Val::from));
         keys(&transaction.fetch_all(sql, &values).await?)
     }

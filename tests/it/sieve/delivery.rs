@@ -127,14 +127,15 @@ async fn a_folder_that_is_created_for_a_special_use_has_it() {
         ANN,
         "require [\"fileinto\", \"mailbox\", \"special-use\"];\nfileinto :create :specialuse \"\\\\archive\" \"Old\";\n",
     );
-    assert_eq!(subjects(&host, "Archive").await, None);
+    assert_eq!(subjects(&host, "Archive").await, Some(Vec::new()));
+    let mut imap = host.imap(ANN).await;
+    imap.ok("DELETE Archive").await;
     taken(&host, "a", "created").await;
     assert_eq!(
         (subjects(&host, "Archive").await.unwrap(), subjects(&host, "Old").await),
         (vec!["created".to_owned()], None)
     );
     // The folder that the script names comes first, if there is one.
-    let mut imap = host.imap(ANN).await;
     imap.ok("DELETE Archive").await;
     imap.ok("CREATE Old").await;
     taken(&host, "b", "named").await;
