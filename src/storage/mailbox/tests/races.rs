@@ -340,3 +340,21 @@ async fn a_message_that_has_become_longer_is_another() {
     assert_eq!(uids(&view), [1, 3, 4]);
     assert_eq!(whole(&view, 4).await, b"begun and ended\r\n");
 }
+
+/// It stayed empty: of nothing, nothing was read.
+#[tokio::test]
+async fn a_message_that_was_found_empty_is_another_once_it_is_written() {
+    let store = Store::new().await;
+    store.append("INBOX", "first\r\n").await;
+    let cur = store.path().join("cur");
+    std::fs::write(cur.join("1700000001.M1P1.h:2,S"), "").unwrap();
+    assert_eq!(store.user.status(&name("INBOX")).await.unwrap().messages, 2);
+    for file in std::fs::read_dir(cur).unwrap().map(|file| file.unwrap().path()) {
+        if file.to_string_lossy().contains(",U=2,") {
+            std::fs::write(file, "written\r\n").unwrap();
+        }
+    }
+    let view = store.view("INBOX").await;
+    assert!(matches!(view.bodies(vec![uid(2)]).next().await, Some((_, Err(Error::NoMessage(_))))));
+    assert_eq!(whole(&view, 3).await, b"written\r\n");
+}
