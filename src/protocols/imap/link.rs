@@ -27,7 +27,7 @@ const READ: usize = 16 << 10;
 const KEEP: usize = 4 << 10;
 
 /// A place among the responses.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     flushes: u64,
     octets: usize,

@@ -74,11 +74,19 @@ enum State {
 }
 
 impl<D: sqlx::Database> Open<D> {
+    /// On which nothing has begun yet. Its first answer is due.
+    const fn over(connection: PoolConnection<D>) -> Self {
+        Self { connection: Some(connection), state: State::Uncertain }
+    }
+
     async fn begin(connection: PoolConnection<D>, statement: Option<SqlStr>, limit: Duration) -> Result<Self, Error> {
-        let mut open = Self { connection: Some(connection), state: State::Uncertain };
-        limited(limit, D::TransactionManager::begin(open.connection(), statement)).await?;
-        open.state = State::Within;
-        Ok(open)
+        Self::over(connection).begun(statement, limit).await
+    }
+
+    async fn begun(mut self, statement: Option<SqlStr>, limit: Duration) -> Result<Self, Error> {
+        limited(limit, D::TransactionManager::begin(self.connection(), statement)).await?;
+        self.state = State::Within;
+        Ok(self)
     }
 
     async fn commit(mut self, limit: Duration) -> Result<(), Error> {
@@ -171,16 +179,12 @@ impl Database {
                 Open::begin(db.acquire(read).await?, Some("BEGIN".into_sql_str()), limit).await.map(Inner::Sqlite)
             }
             Pools::MySql(pool) => {
-                let mut connection = db.acquire(pool).await?;
+                let mut open = Open::over(db.acquire(pool).await?);
                 // Applies to the next transaction only.
                 let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
-                let chosen = limited(limit, sqlx::Executor::execute(&mut *connection, level)).await;
-                if let Err(error) = chosen {
-                    drop(connection.detach());
-                    return Err(error);
-                }
+                limited(limit, sqlx::Executor::execute(open.connection(), level)).await?;
                 let statement = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-                Open::begin(connection, Some(statement.into_sql_str()), limit).await.map(Inner::MySql)
+                open.begun(Some(statement.into_sql_str()), limit).await.map(Inner::MySql)
             }
             Pools::Postgres(pool) => {
                 let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -286,14 +290,15 @@ impl Transaction {
         each: &mut (dyn FnMut(Row) -> Result<(), E> + Send),
     ) -> Result<(), E> {
         let limit = self.limit();
+        // The rest of the rows would still arrive, also if nobody waits for them any longer.
+        let state = self.inner.enter(State::Uncertain);
         let told = match &mut self.inner {
             Inner::Sqlite(open) => engine::sqlite_each(open.connection(), sql, limit, each).await,
             Inner::MySql(open) => engine::mysql_each(open.connection(), sql, limit, each).await,
             Inner::Postgres(open) => engine::postgres_each(open.connection(), sql, limit, each).await,
         };
-        // The rest of the rows would still arrive.
-        if told.is_err() {
-            self.condemn();
+        if told.is_ok() {
+            self.inner.enter(state);
         }
         told
     }
@@ -328,5 +333,27 @@ impl Transaction {
             came
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DatabaseSettings, DatabaseUrl};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_whose_rows_nobody_waits_for_is_given_up() {
+        let place = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&place.path().join("postrider.sqlite"));
+        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        database.migrate().await.unwrap();
+        let Pools::Sqlite { read, .. } = &database.0.pools else { panic!("it is SQLite") };
+        let mut transaction = database.begin_reading().await.unwrap();
+        let size = read.size();
+        let endless = Sql::from("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n");
+        let mut each = |_: Row| Ok::<(), Error>(());
+        assert!(transaction.for_each::<Error>(&endless, &mut each).now_or_never().is_none());
+        drop(transaction);
+        assert_eq!(read.size(), size - 1);
     }
 }

@@ -358,12 +358,14 @@ impl Batched {
 /// Appends the first octets of a file; fewer only if it ends before. Returns whether it has exactly so many.
 fn read_onto(file: &File, length: usize, out: &mut Vec<u8>) -> io::Result<bool> {
     let end = out.len() + length;
-    // One more than is wanted shows that there is more.
+    // One more than is wanted shows that there is more, also if nothing is wanted.
     out.reserve(length + 1);
-    while out.len() < end {
-        match rustix::io::read(file, spare_capacity(out)) {
-            Ok(0) => break,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+    loop {
+        let read = rustix::io::read(file, spare_capacity(out));
+        match read {
+            Ok(octets) if octets > 0 && out.len() < end => {}
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }

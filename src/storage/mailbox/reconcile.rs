@@ -272,6 +272,8 @@ impl Folder {
         if plan.missing.is_empty() {
             return Ok(());
         }
+        // As in `reconcile`: others may give out the numbers by now.
+        self.still_there()?;
         plan.missing.sort_unstable();
         plan.newcomers = (0..listing.entries.len()).collect();
         // They get higher UIDs than what is on its way to the disk.

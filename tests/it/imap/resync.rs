@@ -138,6 +138,20 @@ async fn what_notify_tells_between_commands_hides_no_expunge_that_is_held_back()
     assert!(has(&lines, "* VANISHED (EARLIER) 3"), "{told:?} {lines:?}");
 }
 
+/// It was told a modification sequence at each change of one.
+#[tokio::test]
+async fn a_client_that_wants_no_flags_from_notify_is_not_woken_by_them() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    one.command("e NOTIFY SET (SELECTED (MessageNew MessageExpunge))").await;
+    for n in 0..20 {
+        other.command(&format!("b{n} STORE 1 {}FLAGS (\\Flagged)", if n % 2 == 0 { '+' } else { '-' })).await;
+    }
+    let lines = one.command("f NOOP").await;
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("[HIGHESTMODSEQ ")).collect();
+    assert_eq!(told.len(), 1, "{lines:?}");
+}
+
 #[tokio::test]
 async fn a_client_that_knows_everything_is_told_no_mod_sequence() {
     let world = World::new(settings()).await;

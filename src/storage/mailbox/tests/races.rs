@@ -149,6 +149,23 @@ async fn a_folder_that_has_another_name_is_left_to_who_has_it_by_that_name() {
     assert_eq!(files(&path), ["new/1700000000.M1P1.h"]);
 }
 
+/// The same if it finds one that another program has written to.
+#[tokio::test]
+async fn a_message_in_a_folder_that_has_another_name_gets_its_uid_from_who_has_it_by_that_name() {
+    let store = Store::new().await;
+    store.user.create(&name("Old")).await.unwrap();
+    store.append("Old", "begun\r\n").await;
+    let folder = store.user.folder(&name("Old")).unwrap();
+    let directories = folder.directories().unwrap();
+    store.user.rename(&name("Old"), &name("New")).await.unwrap();
+    let path = store.path().join(".New");
+    let before = files(&path);
+    std::fs::write(path.join(&before[0]), "begun and ended\r\n").unwrap();
+    let taken = folder.take_anew(&mut folder.lock(), &directories, &[uid(1)]);
+    assert!(matches!(taken, Err(Error::NoFolder(_))));
+    assert_eq!(files(&path), before);
+}
+
 #[tokio::test]
 async fn what_comes_while_a_sync_fails_is_noticed() {
     let store = Store::new().await;
@@ -322,4 +339,22 @@ async fn a_message_that_has_become_longer_is_another() {
     view.sync(Expunges::Tell);
     assert_eq!(uids(&view), [1, 3, 4]);
     assert_eq!(whole(&view, 4).await, b"begun and ended\r\n");
+}
+
+/// It stayed empty: of nothing, nothing was read.
+#[tokio::test]
+async fn a_message_that_was_found_empty_is_another_once_it_is_written() {
+    let store = Store::new().await;
+    store.append("INBOX", "first\r\n").await;
+    let cur = store.path().join("cur");
+    std::fs::write(cur.join("1700000001.M1P1.h:2,S"), "").unwrap();
+    assert_eq!(store.user.status(&name("INBOX")).await.unwrap().messages, 2);
+    for file in std::fs::read_dir(cur).unwrap().map(|file| file.unwrap().path()) {
+        if file.to_string_lossy().contains(",U=2,") {
+            std::fs::write(file, "written\r\n").unwrap();
+        }
+    }
+    let view = store.view("INBOX").await;
+    assert!(matches!(view.bodies(vec![uid(2)]).next().await, Some((_, Err(Error::NoMessage(_))))));
+    assert_eq!(whole(&view, 3).await, b"written\r\n");
 }
