@@ -239,7 +239,7 @@ fn answered_at(event: &Component<'_>, address: &str) -> Option<String> {
 }
 
 /// Whether a text is a time in UTC.
-fn is_moment(time: &str) -> bool {
+pub(super) fn is_moment(time: &str) -> bool {
     NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").is_ok()
 }
 
@@ -500,7 +500,12 @@ mod tests {
         // Somebody sends again what the organiser has taken back with a new invitation.
         let again = at(cancel(1, ""), "20261031T235959Z");
         assert_eq!(change(&event, &again, ANN, Change::Cancel), Err(Left::Older));
-        assert!(change(&event, &at(cancel(1, ""), TENTH), ANN, Change::Cancel).unwrap().is_some());
+        let gone = change(&event, &at(cancel(1, ""), TENTH), ANN, Change::Cancel).unwrap().unwrap();
+        // What was written before that, and has taken longer, does not bring the event back.
+        let before = at(request(1), "20261109T000000Z");
+        assert_eq!(change(&gone, &before, ANN, Change::Request), Err(Left::Older));
+        let anew = change(&gone, &at(request(1), "20261111T000000Z"), ANN, Change::Request).unwrap().unwrap();
+        assert!(!anew.contains("CANCELLED"), "{anew}");
         let series = event.replace("SUMMARY", "RRULE:FREQ=DAILY;COUNT=5\r\nSUMMARY");
         let once = cancel(2, "RECURRENCE-ID:20270106T090000Z\r\n");
         let after = change(&series, &once, ANN, Change::Cancel).unwrap().unwrap();
