@@ -35,11 +35,12 @@ impl Invitations {
         Self { reader, hostname, tasks, room: Arc::new(Semaphore::new(ROOM)) }
     }
 
-    /// Whether a message may have a part of the type text/calendar. Few have the word in it.
+    /// Whether a message may have a part of the type text/calendar, as programs write that. Few have the word in it.
     pub(super) fn may_be_in(message: &Message) -> bool {
+        let has = |text: &[u8]| {
+            ["/calendar", "/CALENDAR", "/Calendar"].iter().any(|word| memmem::find(text, word.as_bytes()).is_some())
+        };
         let [added, original] = message.pieces();
-        let has =
-            |text: &[u8]| memmem::find(text, b"/calendar").is_some() || memmem::find(text, b"/Calendar").is_some();
         has(original) || has(added)
     }
 
@@ -74,6 +75,17 @@ mod tests {
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
     use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Login, Origin};
+
+    #[test]
+    fn types_are_written_in_several_ways() {
+        for (name, may_be) in
+            [("text/calendar", true), ("TEXT/CALENDAR", true), ("Text/Calendar", true), ("text/x", false)]
+        {
+            let message = Message::new(format!("Content-Type: {name}\r\n\r\ncalendar\r\n"));
+            assert_eq!(Invitations::may_be_in(&message), may_be, "{name}");
+            assert_eq!(Invitations::may_be_in(&Message::new("x").with_prefix(message.original())), may_be, "{name}");
+        }
+    }
 
     struct Slow {
         begun: Semaphore,
