@@ -53,9 +53,20 @@ impl Invitations {
             return;
         };
         let (reader, mail, account) = (Arc::clone(&self.reader), mail.clone(), account.clone());
+        let tasks = self.tasks.clone();
         let reading = self.tasks.spawn(async move {
-            if tokio::time::timeout(PATIENCE, reader.read(&mail, &author, &account)).await.is_err() {
-                log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered in time");
+            let end = async {
+                tasks.stopping().await;
+                tokio::time::sleep(COURTESY).await;
+            };
+            tokio::select! {
+                () = reader.read(&mail, &author, &account) => {}
+                () = tokio::time::sleep(PATIENCE) => {
+                    log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered in time");
+                }
+                () = end => {
+                    log::info!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered: the server is stopping");
+                }
             }
             drop(room);
         });
@@ -126,14 +137,19 @@ mod tests {
         let none = || Semaphore::new(0);
         let slow = Arc::new(Slow { begun: none(), gate: none(), ended: none() });
         let hostname = Live::new("mail.example.test".parse().unwrap());
-        let mut invitations = Invitations::new(Arc::clone(&slow) as _, hostname, Tasks::new());
+        let tasks = Tasks::new();
+        let mut invitations = Invitations::new(Arc::clone(&slow) as _, hostname, tasks.clone());
         invitations.room = Arc::new(Semaphore::new(1));
         let soon = tokio::time::timeout(PATIENCE / 2, invitations.read(&mail, &author)).await;
         assert!(soon.is_ok() && slow.begun.available_permits() == 1 && slow.ended.available_permits() == 0);
         // There is room for so many. Others wait for a click.
         invitations.read(&mail, &author).await;
-        slow.gate.add_permits(2);
+        slow.gate.add_permits(1);
         let ended = tokio::time::timeout(PATIENCE / 2, slow.ended.acquire()).await;
         assert!(ended.is_ok() && slow.begun.available_permits() == 1);
+        // No calendar keeps the server from stopping.
+        invitations.room = Arc::new(Semaphore::new(1));
+        invitations.read(&mail, &author).await;
+        assert!(tasks.stop(PATIENCE / 2).await && slow.begun.available_permits() == 2);
     }
 }
