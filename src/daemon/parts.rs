@@ -132,7 +132,9 @@ impl Parts {
         let office = || PostOffice::new(routing.clone(), Arc::clone(&filter), live.delivery.clone());
         let office = builder.roles.has(Role::Mta).then(|| Arc::new(office()));
         let here = match (&mailboxes, &scripts) {
-            (Some(mailboxes), Some(scripts)) => builder.delivery(mailboxes, scripts, &routing, office.as_ref()),
+            (Some(mailboxes), Some(scripts)) => {
+                builder.delivery(mailboxes, scripts, &routing, office.as_ref(), &stages.services)
+            }
             _ => builder.delivery_elsewhere(),
         };
         let delivery = builder.delivery_among_nodes(cluster.as_ref(), Arc::clone(&here));

@@ -118,6 +118,7 @@ impl PartsBuilder {
         scripts: &Scripts,
         routing: &Routing,
         office: Option<&Arc<PostOffice>>,
+        tasks: &Tasks,
     ) -> Arc<dyn LocalDelivery> {
         let posting: Arc<dyn Posting> = match office {
             Some(office) => Arc::clone(office) as _,
@@ -125,7 +126,8 @@ impl PartsBuilder {
         };
         let (settings, journal) = (self.live.delivery.clone(), self.journal.clone());
         let delivery = Delivery::new(mailboxes.clone(), settings, journal, self.time());
-        let delivery = delivery.with_invitations(self.invitations(routing), self.live.hostname.clone());
+        let hostname = self.live.hostname.clone();
+        let delivery = delivery.with_invitations(self.invitations(routing), hostname, tasks.clone());
         Arc::new(delivery.with_scripts(ScriptingParts {
             scripts: scripts.clone(),
             sieve: self.live.sieve.clone(),

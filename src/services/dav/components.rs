@@ -1,6 +1,6 @@
 //! A calendar's components as lines (RFC 5545 §3.4), so that unchanged lines stay octet for octet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use calcard::common::timezone::Tz;
 use chrono::{NaiveDateTime, TimeZone as _};
@@ -161,7 +161,7 @@ impl Component<'_> {
         self.lines.iter().for_each(|line| out.push_str(&folded(&line.whole)));
     }
 
-    /// Writes an event with somebody's answer, if there is one, and with the alarms of what it replaces: they are not the
+    /// Writes an event with somebody's answer, if there is one, and with the alarms and whatever else of what it replaces is not the
     /// organiser's (RFC 6638 §3.2.2.1).
     pub(super) fn write_entered(
         &self,
@@ -170,14 +170,23 @@ impl Component<'_> {
         out: &mut String,
     ) {
         let is_named = answer.is_none_or(|(me, _)| self.own().any(|line| is_attendee(line, &me.address)));
+        let owners = former.into_iter().flat_map(Component::own).filter(|line| is_owners(&line.property()));
+        let owners: Vec<&Line<'_>> = owners.collect();
+        // There may be tens of thousands of lines of both.
+        let names: HashSet<String> = owners.iter().map(|line| line.property()).collect();
         let mut write = |line: &str| out.push_str(&folded(line));
+        let mut depth = 0usize;
         for (n, (line, is_alarm)) in self.lines_and_alarms().enumerate() {
+            let property = line.property();
+            depth = depth.saturating_sub(usize::from(property == "END"));
+            let is_replaced = depth == 1 && names.contains(&property);
+            depth += usize::from(property == "BEGIN");
             if n + 1 == self.lines.len() {
                 let kept = former.into_iter().flat_map(Component::lines_and_alarms).filter(|(_, is_alarm)| *is_alarm);
                 kept.for_each(|(line, _)| write(&line.whole));
             }
             match answer {
-                _ if is_alarm && former.is_some() => {}
+                _ if is_replaced || is_alarm && former.is_some() => {}
                 Some((me, participation)) if !is_alarm && is_attendee(line, &me.address) => {
                     write(&attending(Some(&line.whole), me, participation));
                 }
@@ -186,6 +195,9 @@ impl Component<'_> {
                     write(&attending(None, me, participation));
                 }
                 _ => write(&line.whole),
+            }
+            if n == 0 {
+                owners.iter().for_each(|line| write(&line.whole));
             }
         }
     }
@@ -243,6 +255,13 @@ impl Component<'_> {
             (line, within)
         })
     }
+}
+
+/// Whether a property of somebody's event is theirs, whoever has organised it: whether it makes them busy (RFC 6638 §3.2.2.1), in which
+/// colour they see it (RFC 7986 §5.9; many programs choose it by category), the way there, and which alarms they have seen already.
+fn is_owners(property: &str) -> bool {
+    ["TRANSP", "COLOR", "CATEGORIES"].contains(&property)
+        || ["X-MOZ-LASTACK", "X-MOZ-SNOOZE-TIME", "X-APPLE-TRAVEL-"].iter().any(|name| property.starts_with(name))
 }
 
 /// A message in the form in which events are stored.

@@ -207,6 +207,32 @@ fn alarms_stay_what_the_user_has_made_them() {
 }
 
 #[test]
+fn a_change_of_an_event_leaves_what_is_its_owners() {
+    const OWN: &str = "TRANSP:TRANSPARENT\r\nCOLOR:teal\r\nCATEGORIES:Family,Fun\r\nX-MOZ-LASTACK:20261204T170000Z\r\n\
+        X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT30M\r\n";
+    let series = |more: &str| event(&(TIMES.replace("SEQUENCE:1", "RRULE:FREQ=WEEKLY\r\nSEQUENCE:1") + more));
+    let sent = calendar("METHOD:REQUEST\r\n", &series("TRANSP:OPAQUE\r\nCATEGORIES:Work\r\nX-ALT-DESC:old\r\n"));
+    let later = sent.replace("SUMMARY:Dinner", "SUMMARY:Supper").replace("X-ALT-DESC:old", "X-ALT-DESC:new");
+    let later = Invitation::read(&later).unwrap();
+    let stored = calendar("", &series(&(OWN.to_owned() + "X-ALT-DESC:old\r\n")));
+    let changed = later.entered(Some(&stored), None);
+    assert!(changed.contains("SUMMARY:Supper") && changed.contains("X-ALT-DESC:new"), "{changed}");
+    for line in OWN.split_terminator("\r\n") {
+        assert_eq!(changed.matches(line).count(), 1, "{line}: {changed}");
+    }
+    assert!(!["OPAQUE", "Work", "X-ALT-DESC:old"].iter().any(|other| changed.contains(other)), "{changed}");
+    CalendarObject::read(changed.as_bytes()).unwrap();
+    // A time that gets a place of its own is theirs as well.
+    let once = TIMES.to_owned() + "RECURRENCE-ID;TZID=Europe/Berlin:20261211T190000\r\n";
+    let once = Invitation::read(&calendar("METHOD:REQUEST\r\n", &event(&once))).unwrap();
+    assert_eq!(once.entered(Some(&stored), None).matches("COLOR:teal").count(), 2);
+    // What its owner says nothing of is as the organiser has it.
+    let plain = later.entered(Some(&calendar("", &series(""))), None);
+    assert!(plain.contains("TRANSP:OPAQUE") && plain.contains("CATEGORIES:Work"), "{plain}");
+    assert!(later.entered(None, None).contains("TRANSP:OPAQUE"));
+}
+
+#[test]
 fn rules_that_never_fit_are_not_tried_by_the_thousand() {
     let times = |n: usize| format!("RECURRENCE-ID:20261204T{n:06}Z\r\nDTSTART:20261204T190000Z\r\n");
     let never = "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\r\n";

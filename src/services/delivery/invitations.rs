@@ -4,37 +4,152 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memmem;
+use tokio::sync::Semaphore;
 
 use super::identity::known_author;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::{Mail, Message};
 use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
 use crate::services::handover::InvitationReading;
 
-/// How long the answer to whoever has sent a message waits for that. What takes longer is left to a click.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the answer to whoever has sent a message waits for that, so that calendars usually say what the mail in the inbox says. A
+/// client that waited for many recipients, one after the other, would send all of them the message again.
+const COURTESY: Duration = Duration::from_secs(1);
+/// How long that may take. What takes longer is left to a click.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Most kibibytes of messages that are read at the same time: they stay in memory as long.
+const ROOM: usize = 64 << 10;
 
 /// Who reads them.
 #[derive(Clone)]
 pub(super) struct Invitations {
-    pub(super) reader: Arc<dyn InvitationReading>,
-    pub(super) hostname: Live<Domain>,
+    reader: Arc<dyn InvitationReading>,
+    hostname: Live<Domain>,
+    tasks: Tasks,
+    room: Arc<Semaphore>,
 }
 
 impl Invitations {
-    /// Whether a message may have a part of the type text/calendar. Few have the word in it.
+    pub(super) fn new(reader: Arc<dyn InvitationReading>, hostname: Live<Domain>, tasks: Tasks) -> Self {
+        Self { reader, hostname, tasks, room: Arc::new(Semaphore::new(ROOM)) }
+    }
+
+    /// Whether a message may have a part of the type text/calendar, as programs write that. Few have the word in it.
     pub(super) fn may_be_in(message: &Message) -> bool {
+        let has = |text: &[u8]| {
+            ["/calendar", "/CALENDAR", "/Calendar"].iter().any(|word| memmem::find(text, word.as_bytes()).is_some())
+        };
         let [added, original] = message.pieces();
-        let has =
-            |text: &[u8]| memmem::find(text, b"/calendar").is_some() || memmem::find(text, b"/Calendar").is_some();
         has(original) || has(added)
     }
 
-    /// Has a message read that its author is known to have written.
+    /// Has a message read that its author is known to have written. What takes long goes on by itself.
     pub(super) async fn read(&self, mail: &Mail, account: &Address) {
         let Some(author) = known_author(mail, &self.hostname.get()) else { return };
-        if tokio::time::timeout(PATIENCE, self.reader.read(mail, &author, account)).await.is_err() {
-            log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered in time");
+        let kibibytes = u32::try_from((mail.message.len() / 1024 + 1).min(ROOM)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(kibibytes) else {
+            log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered: too many others are");
+            return;
+        };
+        let (reader, mail, account) = (Arc::clone(&self.reader), mail.clone(), account.clone());
+        let tasks = self.tasks.clone();
+        let reading = self.tasks.spawn(async move {
+            let end = async {
+                tasks.stopping().await;
+                tokio::time::sleep(COURTESY).await;
+            };
+            tokio::select! {
+                () = reader.read(&mail, &author, &account) => {}
+                () = tokio::time::sleep(PATIENCE) => {
+                    log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered in time");
+                }
+                () = end => {
+                    log::info!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered: the server is stopping");
+                }
+            }
+            drop(room);
+        });
+        if tokio::time::timeout(COURTESY, reading).await.is_err() {
+            log::debug!("a calendar message that came by mail is entered later");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::foundations::address::ReversePath;
+    use crate::foundations::clock::Timestamp;
+    use crate::foundations::ids::{MailId, SessionId};
+    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Login, Origin};
+
+    #[test]
+    fn types_are_written_in_several_ways() {
+        for (name, may_be) in
+            [("text/calendar", true), ("TEXT/CALENDAR", true), ("Text/Calendar", true), ("text/x", false)]
+        {
+            let message = Message::new(format!("Content-Type: {name}\r\n\r\ncalendar\r\n"));
+            assert_eq!(Invitations::may_be_in(&message), may_be, "{name}");
+            assert_eq!(Invitations::may_be_in(&Message::new("x").with_prefix(message.original())), may_be, "{name}");
+        }
+    }
+
+    struct Slow {
+        begun: Semaphore,
+        gate: Semaphore,
+        ended: Semaphore,
+    }
+
+    impl InvitationReading for Slow {
+        fn read<'a>(&'a self, _: &'a Mail, _: &'a Address, _: &'a Address) -> BoxFuture<'a, ()> {
+            async move {
+                self.begun.add_permits(1);
+                self.gate.acquire().await.unwrap().forget();
+                self.ended.add_permits(1);
+            }
+            .boxed()
+        }
+    }
+
+    /// The client waited for each recipient's calendar, up to ten seconds.
+    #[tokio::test]
+    async fn who_sends_a_message_does_not_wait_for_calendars() {
+        let at = Timestamp::from_unix_seconds(1);
+        let author: Address = "bob@example.test".parse().unwrap();
+        let mut mail = Mail {
+            id: MailId::generate(at),
+            origin: Origin::internal(SessionId::generate(at), at),
+            envelope: Envelope {
+                reverse_path: ReversePath::Address(author.clone()),
+                recipients: vec![],
+                body: BodyKind::SevenBit,
+                smtputf8: false,
+                require_tls: false,
+                dsn: DsnWish::default(),
+            },
+            message: Message::new("From: bob@example.test\r\n\r\nx\r\n"),
+        };
+        mail.origin.login = Some(Login::user(author.clone()));
+        let none = || Semaphore::new(0);
+        let slow = Arc::new(Slow { begun: none(), gate: none(), ended: none() });
+        let hostname = Live::new("mail.example.test".parse().unwrap());
+        let tasks = Tasks::new();
+        let mut invitations = Invitations::new(Arc::clone(&slow) as _, hostname, tasks.clone());
+        invitations.room = Arc::new(Semaphore::new(1));
+        let soon = tokio::time::timeout(PATIENCE / 2, invitations.read(&mail, &author)).await;
+        assert!(soon.is_ok() && slow.begun.available_permits() == 1 && slow.ended.available_permits() == 0);
+        // There is room for so many. Others wait for a click.
+        invitations.read(&mail, &author).await;
+        slow.gate.add_permits(1);
+        let ended = tokio::time::timeout(PATIENCE / 2, slow.ended.acquire()).await;
+        assert!(ended.is_ok() && slow.begun.available_permits() == 1);
+        // No calendar keeps the server from stopping.
+        invitations.room = Arc::new(Semaphore::new(1));
+        invitations.read(&mail, &author).await;
+        assert!(tasks.stop(PATIENCE / 2).await && slow.begun.available_permits() == 2);
     }
 }

@@ -15,7 +15,7 @@
 //! is logged here, where its cause is known.
 //!
 //! A message that has been stored is shown to who reads what messages say about events, if it is known who has written it
-//! (`invitations`).
+//! (`invitations`). The answer waits a moment for that and no longer: a client that grew impatient would send again what is stored.
 //!
 //! `store` delivers to a recipient; `scripting` finds out which scripts run, `script_cache` has them compiled, `run_scripts`
 //! runs them and returns what they have decided, and `perform` does that.

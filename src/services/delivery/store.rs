@@ -15,6 +15,7 @@ use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::{Mail, Message, Uid};
 use crate::foundations::settings::Live;
+use crate::foundations::tasks::Tasks;
 use crate::services::filter::{Folder, Verdict};
 use crate::services::handover::{InvitationReading, LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
@@ -143,8 +144,13 @@ impl Delivery {
 
     /// What messages say about events is read by `reader`, if this host, by its name, has found out who has written them.
     #[must_use]
-    pub fn with_invitations(mut self, reader: Arc<dyn InvitationReading>, hostname: Live<Domain>) -> Self {
-        self.invitations = Some(Invitations { reader, hostname });
+    pub fn with_invitations(
+        mut self,
+        reader: Arc<dyn InvitationReading>,
+        hostname: Live<Domain>,
+        tasks: Tasks,
+    ) -> Self {
+        self.invitations = Some(Invitations::new(reader, hostname, tasks));
         self
     }
 

@@ -13,8 +13,8 @@ use crate::services::handover::{LocalDelivery, Outcome};
 use crate::services::routing::LocalRecipient;
 
 impl LocalDelivery for OverLmtp {
-    /// The verdict travels in the fields that it has put in front of the message, and so does the login of a user of ours. Recipients for whom the message belongs in another
-    /// folder get it in a transaction of their own, with fields that say so.
+    /// The verdict travels in the fields that it has put in front of the message, and so does the login of a user of ours. Recipients
+    /// for whom the message belongs in another folder get it in a transaction of their own, with fields that say so.
     fn deliver<'a>(
         &'a self,
         mail: &'a Mail,

@@ -209,6 +209,9 @@ async fn what_a_guest_here_answers_by_mail_is_entered_by_the_other_process() {
         );
         let code = roles.submission(user).await.deliver(&author, &["ann@example.test"], &message).await.code;
         assert_eq!(code, 250);
+        if is_entered {
+            until("the answer is entered", async || stored().await.contains("PARTSTAT=TENTATIVE")).await;
+        }
         let stored = stored().await;
         assert_eq!(stored.contains("PARTSTAT=TENTATIVE"), is_entered, "{user}: {stored}");
     }

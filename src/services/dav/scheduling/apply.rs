@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::super::components::{Alarms, Component, Whole};
 use super::super::invitation::Invitation;
+use super::arrived::is_moment;
 use super::meeting::Meeting;
 use super::message;
 use super::settled::{as_cancelled, with_statuses};
@@ -30,7 +31,8 @@ pub(super) fn cancelled(stored: &str, message: &str) -> Result<Option<String>, R
     check_organiser(Some(stored), message)?;
     let (own, there) = (Whole::of(message), Whole::of(stored));
     if let Some(event) = own.events().find(|event| !event.is_exception()) {
-        return Ok(Some(as_cancelled(stored, event.value("SEQUENCE"))));
+        let written = event.value("DTSTAMP").filter(|time| is_moment(time));
+        return Ok(Some(as_cancelled(stored, event.value("SEQUENCE"), written)));
     }
     let gone: HashSet<String> = own.events().filter_map(Component::exception).collect();
     let times: Vec<String> = own.events().filter_map(message::left_out).collect();

@@ -101,12 +101,13 @@ pub(super) fn answered(
 }
 
 /// A guest's event with the change or the cancellation by the organiser who has written the message; `None` if it is so already.
+/// Of a series at most `most` times are looked at.
 pub(super) fn changed(
     stored: &str,
     message: &str,
     author: &str,
     is_own: &dyn Fn(&str) -> bool,
-    change: Change,
+    (change, most): (Change, usize),
 ) -> Result<Option<String>, Left> {
     let (there, told) = (Meeting::of(stored).ok_or(Left::Unfit)?, Meeting::of(message).ok_or(Left::Unfit)?);
     check_times(&told)?;
@@ -120,7 +121,7 @@ pub(super) fn changed(
     if there.organiser.agent == Agent::Other {
         return Err(Left::NotOurs);
     }
-    if change == Change::Request && forgets_times(&told, &there) {
+    if change == Change::Request && forgets_times(&told, &there, most) {
         return Err(Left::Forgotten);
     }
     let series = told.master().zip(there.master());
@@ -190,16 +191,25 @@ fn is_of_same(one: &Meeting<'_>, other: &Meeting<'_>) -> bool {
     one.is_of_one && other.is_of_one && one.organiser.address == other.organiser.address
 }
 
-/// Whether a change of a series at the same times says nothing of some that the event changes or leaves out. To some programs they then
-/// take place as the others again, to others they stay as they are; and those may be the user's own wishes.
-fn forgets_times(told: &Meeting<'_>, there: &Meeting<'_>) -> bool {
-    let Some((now, before)) = told.master().zip(there.master()).filter(|(now, before)| !is_moved(now, before)) else {
-        return false;
-    };
+/// Whether a change of a series says nothing of some of its times that the event changes or leaves out. To some programs they then
+/// take place as the others again, to others they stay as they are; and those may be the user's own wishes. A series that only ends
+/// at another time, or lasts longer each time, still has most of them.
+fn forgets_times(told: &Meeting<'_>, there: &Meeting<'_>, most: usize) -> bool {
+    let Some((now, before)) = told.master().zip(there.master()) else { return false };
     let all = |meeting: &Meeting<'_>, series: &Component<'_>| -> HashSet<String> {
         meeting.whole.events().filter_map(Component::exception).chain(series.times("EXDATE")).collect()
     };
-    !all(there, before).is_subset(&all(told, now))
+    let known = all(told, now);
+    let mut forgotten = all(there, before);
+    forgotten.retain(|time| !known.contains(time));
+    let count = forgotten.len();
+    if count == 0 || !is_moved(now, before) {
+        return count > 0;
+    }
+    // Without its METHOD, as it would be stored.
+    let content = rewritten(&told.whole, &|_, line: &Line<'_>| Some(line.whole.clone()), &|_| Vec::new());
+    remove_times(&content, &mut forgotten, most);
+    forgotten.len() < count
 }
 
 /// Which of two versions of an event is the later one (RFC 5546 §2.1.5): by their numbers, and of those with the same number by when
@@ -229,7 +239,7 @@ fn answered_at(event: &Component<'_>, address: &str) -> Option<String> {
 }
 
 /// Whether a text is a time in UTC.
-fn is_moment(time: &str) -> bool {
+pub(super) fn is_moment(time: &str) -> bool {
     NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").is_ok()
 }
 
@@ -254,24 +264,29 @@ fn is_named_alike(event: &Component<'_>, series: &Component<'_>) -> bool {
 
 /// Whether a series takes place at all these times, as [`Component::exception`] writes them.
 fn has_times(stored: &str, mut wanted: HashSet<String>, most: usize) -> bool {
-    let Ok(object) = CalendarObject::read(stored.as_bytes()) else { return false };
-    let is_day = Whole::of(stored).events().any(|event| event.time("DTSTART").is_some_and(|start| start.len() == 8));
+    remove_times(stored, &mut wanted, most);
+    wanted.is_empty()
+}
+
+/// Removes the times of a series from others, which are as [`Component::exception`] writes them.
+fn remove_times(content: &str, others: &mut HashSet<String>, most: usize) {
+    let Ok(object) = CalendarObject::read(content.as_bytes()) else { return };
+    let is_day = Whole::of(content).events().any(|event| event.time("DTSTART").is_some_and(|start| start.len() == 8));
     for time in occurrences(&object.calendar, Tz::UTC, most).times {
         let written = |seconds: i64, form: &str| {
             DateTime::from_timestamp(seconds, 0).map(|at| at.format(form).to_string()).unwrap_or_default()
         };
         match is_day {
-            true => wanted.remove(&written(time.local, "%Y%m%d")),
+            true => others.remove(&written(time.local, "%Y%m%d")),
             false => {
-                wanted.remove(&written(time.start, "%Y%m%dT%H%M%SZ"))
-                    || wanted.remove(&written(time.local, "%Y%m%dT%H%M%S"))
+                others.remove(&written(time.start, "%Y%m%dT%H%M%SZ"))
+                    || others.remove(&written(time.local, "%Y%m%dT%H%M%S"))
             }
         };
-        if wanted.is_empty() {
-            return true;
+        if others.is_empty() {
+            return;
         }
     }
-    false
 }
 
 #[cfg(test)]
@@ -419,7 +434,7 @@ mod tests {
     }
 
     fn change(stored: &str, message: &str, author: &str, change: Change) -> Result<Option<String>, Left> {
-        changed(stored, message, author, &|address| address == BOB, change)
+        changed(stored, message, author, &|address| address == BOB, (change, 100))
     }
 
     #[test]
@@ -467,6 +482,14 @@ mod tests {
         assert_eq!(change(&series, &daily(request(2)), ANN, Change::Request), Err(Left::Forgotten));
         let less = daily(event.replace("SUMMARY", "EXDATE:20270107T090000Z\r\nSUMMARY"));
         assert_eq!(change(&less, &daily(request(2)), ANN, Change::Request), Err(Left::Forgotten));
+        // The series only ends later, or lasts longer each time: what it leaves out is still one of its times.
+        for (from, to) in [("COUNT=5", "COUNT=9"), ("DURATION:PT1H", "DURATION:PT2H")] {
+            let other = daily(request(2)).replace(from, to);
+            assert_eq!(change(&less, &other, ANN, Change::Request), Err(Left::Forgotten), "{to}");
+            assert_eq!(change(&series, &other, ANN, Change::Request), Err(Left::Forgotten), "{to}");
+        }
+        let ended = daily(request(2)).replace("COUNT=5", "COUNT=2");
+        assert!(change(&less, &ended, ANN, Change::Request).unwrap().is_some());
         let later = daily(request(2)).replace("T090000Z", "T100000Z");
         assert!(change(&series, &later, ANN, Change::Request).unwrap().is_some());
 
@@ -477,7 +500,12 @@ mod tests {
         // Somebody sends again what the organiser has taken back with a new invitation.
         let again = at(cancel(1, ""), "20261031T235959Z");
         assert_eq!(change(&event, &again, ANN, Change::Cancel), Err(Left::Older));
-        assert!(change(&event, &at(cancel(1, ""), TENTH), ANN, Change::Cancel).unwrap().is_some());
+        let gone = change(&event, &at(cancel(1, ""), TENTH), ANN, Change::Cancel).unwrap().unwrap();
+        // What was written before that, and has taken longer, does not bring the event back.
+        let before = at(request(1), "20261109T000000Z");
+        assert_eq!(change(&gone, &before, ANN, Change::Request), Err(Left::Older));
+        let anew = change(&gone, &at(request(1), "20261111T000000Z"), ANN, Change::Request).unwrap().unwrap();
+        assert!(!anew.contains("CANCELLED"), "{anew}");
         let series = event.replace("SUMMARY", "RRULE:FREQ=DAILY;COUNT=5\r\nSUMMARY");
         let once = cancel(2, "RECURRENCE-ID:20270106T090000Z\r\n");
         let after = change(&series, &once, ANN, Change::Cancel).unwrap().unwrap();

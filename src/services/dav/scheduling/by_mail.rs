@@ -231,8 +231,8 @@ fn drafted(
         Method::Reply => {
             Some(answered(stored, text, author, &is_own, (bounds.recurrences, bounds.object / PARTS, now))?)
         }
-        Method::Request => changed(stored, text, author, &is_own, Change::Request)?,
-        Method::Cancel => changed(stored, text, author, &is_own, Change::Cancel)?,
+        Method::Request => changed(stored, text, author, &is_own, (Change::Request, bounds.recurrences))?,
+        Method::Cancel => changed(stored, text, author, &is_own, (Change::Cancel, bounds.recurrences))?,
         Method::Publish | Method::Other => None,
     };
     let Some(content) = content.filter(|content| content.len() <= bounds.object) else { return Ok(None) };

@@ -130,16 +130,19 @@ pub(super) fn with_answered(content: &str, guest: &str, times: &HashMap<Option<S
     rewritten(&Whole::of(content), &change, &|_| Vec::new())
 }
 
-/// An event that does not take place any more, or to which its owner is not invited any more.
-pub(super) fn as_cancelled(content: &str, sequence: Option<&str>) -> String {
+/// An event that does not take place any more, or to which its owner is not invited any more; with the version of who has said so, and
+/// when that was: an earlier invitation that comes later must not bring it back.
+pub(super) fn as_cancelled(content: &str, sequence: Option<&str>, written: Option<&str>) -> String {
     let change = |_: &Component<'_>, line: &Line<'_>| match line.property().as_str() {
         "STATUS" => None,
         "SEQUENCE" if sequence.is_some() => None,
+        "DTSTAMP" if written.is_some() => None,
         _ => Some(line.whole.clone()),
     };
     let more = |_: &Component<'_>| {
         let sequence = sequence.map(|sequence| format!("SEQUENCE:{sequence}"));
-        std::iter::once("STATUS:CANCELLED".to_owned()).chain(sequence).collect()
+        let written = written.map(|written| format!("DTSTAMP:{written}"));
+        std::iter::once("STATUS:CANCELLED".to_owned()).chain(sequence).chain(written).collect()
     };
     rewritten(&Whole::of(content), &change, &more)
 }
