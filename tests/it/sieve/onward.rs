@@ -25,7 +25,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Only messages from this address are mail of `elsewhere.test`.
 const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
     elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\n\
-    7.100.51.198.in-addr.arpa PTR out.elsewhere.test\nout.elsewhere.test A 198.51.100.7\nneutral.test MX 10 mx.elsewhere.test";
+    198.51.100.7 PTR out.elsewhere.test\nout.elsewhere.test A 198.51.100.7\nneutral.test MX 10 mx.elsewhere.test";
 
 struct World {
     host: Host,
