@@ -203,7 +203,8 @@ fn found(mail: &Message, most: usize) -> Option<Found> {
     // RFC 6047 §2.4: other charsets than UTF-8 are hardly ever used.
     let charset = part.content.parameters.text("charset").unwrap_or_default().to_ascii_lowercase();
     let is_like_ascii = || ["iso-8859-", "windows-125"].iter().any(|kind| charset.starts_with(kind));
-    if !["", "utf-8", "us-ascii"].contains(&charset.as_str()) && !(octets.is_ascii() && is_like_ascii()) {
+    let is_readable = ["", "utf-8", "us-ascii"].contains(&charset.as_str()) || (octets.is_ascii() && is_like_ascii());
+    if !is_readable {
         return None;
     }
     let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= most)?;
