@@ -63,6 +63,10 @@ mod tests {
                 Some(("2001:db8::1".to_owned(), named("mx.far.test"))),
             ),
             ("mail.example.test; iprev=fail policy.iprev=192.0.2.9", Some(("192.0.2.9".to_owned(), None))),
+            (
+                "mail.example.test; iprev=pass (policy.iprev=203.0.113.9) policy.iprev=192.0.2.9",
+                Some(("192.0.2.9".to_owned(), named("policy.iprev=203.0.113.9"))),
+            ),
             ("mail.example.test; dkim=none", None),
             ("mx.elsewhere.test; iprev=pass (mx.far.test) policy.iprev=192.0.2.9", None),
         ] {
