@@ -1,9 +1,11 @@
 """A real Chromium without a screen, and what every test of a page does with it."""
 
+import contextlib
 import tempfile
 import time
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -54,8 +56,10 @@ class Browser:
     def until(self, what, condition):
         deadline = time.time() + PATIENCE
         while time.time() < deadline:
-            if value := condition():
-                return value
+            # The page may draw an element anew between finding it and looking at it.
+            with contextlib.suppress(StaleElementReferenceException):
+                if value := condition():
+                    return value
             time.sleep(0.05)
         told = " ".join(self.text(selector)[-600:] for selector in self.TELLS)
         raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {told}")

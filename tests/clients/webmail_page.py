@@ -30,8 +30,8 @@ class Page(Browser):
         super().__init__(at, (1360, 900), ("browser", "performance"), {"download.default_directory": self.downloads})
 
     def click(self, selector):
-        self.until(f"{selector} to click", lambda: self.there(selector))
-        self.script("arguments[0].click()", self.one(selector))
+        """Found and clicked in one step: between two, the page may have drawn another in its place."""
+        self.until(f"{selector} to click", lambda: self.script("const found = document.querySelector(arguments[0]); found?.click(); return Boolean(found)", selector))
 
     def rows(self):
         return self.script("return [...document.querySelectorAll('.row:not(.empty)')].map(row => row.getAttribute('aria-label'))")
