@@ -21,6 +21,14 @@ pub struct Envelope {
     pub dsn: DsnWish,
 }
 
+impl Envelope {
+    /// An envelope without parameters.
+    pub fn plain(reverse_path: ReversePath, recipients: Vec<Recipient>) -> Self {
+        let (body, dsn) = (BodyKind::default(), DsnWish::default());
+        Self { reverse_path, recipients, body, smtputf8: false, require_tls: false, dsn }
+    }
+}
+
 /// One recipient of an envelope, with the notifications the sender asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
@@ -49,6 +57,13 @@ pub enum BodyKind {
     EightBitMime,
     /// Any octet, no lines (RFC 3030); only with BDAT.
     BinaryMime,
+}
+
+impl BodyKind {
+    /// What to declare for a text in lines.
+    pub const fn of(text: &[u8]) -> Self {
+        if text.is_ascii() { Self::SevenBit } else { Self::EightBitMime }
+    }
 }
 
 /// RET and ENVID of MAIL FROM (RFC 3461 §4.3, §4.4).

@@ -145,7 +145,7 @@ mod tests {
     use crate::foundations::address::ReversePath;
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Login, Origin};
+    use crate::foundations::mail::{Envelope, Login, Origin};
     use crate::services::filter::carried;
 
     fn mail(message: &str) -> Mail {
@@ -153,14 +153,7 @@ mod tests {
         Mail {
             id: MailId::generate(at),
             origin: Origin::internal(SessionId::generate(at), at),
-            envelope: Envelope {
-                reverse_path: ReversePath::Address("eve@far.test".parse().unwrap()),
-                recipients: vec![],
-                body: BodyKind::SevenBit,
-                smtputf8: false,
-                require_tls: false,
-                dsn: DsnWish::default(),
-            },
+            envelope: Envelope::plain(ReversePath::Address("eve@far.test".parse().unwrap()), vec![]),
             message: Message::new(message.to_owned()),
         }
     }

@@ -85,7 +85,7 @@ mod tests {
     use crate::foundations::address::ReversePath;
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Login, Origin};
+    use crate::foundations::mail::{Envelope, Login, Origin};
 
     #[test]
     fn types_are_written_in_several_ways() {
@@ -123,14 +123,7 @@ mod tests {
         let mut mail = Mail {
             id: MailId::generate(at),
             origin: Origin::internal(SessionId::generate(at), at),
-            envelope: Envelope {
-                reverse_path: ReversePath::Address(author.clone()),
-                recipients: vec![],
-                body: BodyKind::SevenBit,
-                smtputf8: false,
-                require_tls: false,
-                dsn: DsnWish::default(),
-            },
+            envelope: Envelope::plain(ReversePath::Address(author.clone()), vec![]),
             message: Message::new("From: bob@example.test\r\n\r\nx\r\n"),
         };
         mail.origin.login = Some(Login::user(author.clone()));

@@ -7,7 +7,7 @@ use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, Report, Returned, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, HeaderSection, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::mail::{BodyKind, Envelope, HeaderSection, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::random::distinction;
 use crate::services::routing::LocalRecipient;
 
@@ -78,20 +78,15 @@ pub(super) fn rejection(
 
 /// A letter as it is sent.
 pub(super) fn mail(message: &Message, to: Vec<Address>, reverse_path: ReversePath, now: Timestamp) -> Mail {
-    let bytes = message.bytes();
-    let body = if bytes.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
     let smtputf8 = to.iter().any(Address::needs_smtputf8);
     let recipient = |address| Recipient { address, notify: Notify::NEVER, original: None };
     Mail {
         id: MailId::generate(now),
         origin: Origin::internal(SessionId::generate(now), now),
         envelope: Envelope {
-            reverse_path,
-            recipients: to.into_iter().map(recipient).collect(),
-            body,
+            body: BodyKind::of(&message.bytes()),
             smtputf8,
-            require_tls: false,
-            dsn: DsnWish::default(),
+            ..Envelope::plain(reverse_path, to.into_iter().map(recipient).collect())
         },
         message: message.clone(),
     }

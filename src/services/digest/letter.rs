@@ -4,7 +4,7 @@ use crate::foundations::address::{Address, Domain, ReversePath};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Peer, With};
+use crate::foundations::mail::{BodyKind, Envelope, Mail, Message, Origin};
 use crate::foundations::random::distinction;
 use crate::storage::quarantine::Note;
 
@@ -30,10 +30,7 @@ impl Contents<'_> {
     /// The letter, without recipients in its envelope.
     pub(super) fn mail(&self, now: Timestamp) -> Mail {
         let text = self.text();
-        let (body, encoding) = match text.is_ascii() {
-            true => (BodyKind::SevenBit, "7bit"),
-            false => (BodyKind::EightBitMime, "8bit"),
-        };
+        let encoding = if text.is_ascii() { "7bit" } else { "8bit" };
         let charset = Charset::Ascii;
         let header = [
             addresses("From", [("Postrider", self.from)], charset),
@@ -47,23 +44,10 @@ impl Contents<'_> {
         ];
         Mail {
             id: MailId::generate(now),
-            origin: Origin {
-                session: SessionId::generate(now),
-                peer: Peer::Internal,
-                local: None,
-                hello: String::new(),
-                with: With::Local,
-                tls: None,
-                login: None,
-                at: now,
-            },
+            origin: Origin::internal(SessionId::generate(now), now),
             envelope: Envelope {
-                reverse_path: ReversePath::Null,
-                recipients: Vec::new(),
-                body,
-                smtputf8: false,
-                require_tls: false,
-                dsn: DsnWish::default(),
+                body: BodyKind::of(text.as_bytes()),
+                ..Envelope::plain(ReversePath::Null, Vec::new())
             },
             message: Message::new((header.concat() + &text.replace('\n', "\r\n")).into_bytes()),
         }

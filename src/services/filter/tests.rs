@@ -9,9 +9,7 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{
-    BodyKind, DsnWish, Envelope, Extras, Login, Mail, Message, Origin, Peer, Recipient, Who, With,
-};
+use crate::foundations::mail::{BodyKind, Envelope, Extras, Login, Mail, Message, Origin, Peer, Recipient, Who, With};
 use crate::foundations::settings::Live;
 
 /// A message and how it came.
@@ -36,6 +34,8 @@ impl Case {
 
     pub(super) fn mail(&self) -> Mail {
         let at = Timestamp::from_unix_seconds(1_795_492_800);
+        let reverse_path = self.from.parse().map_or(ReversePath::Null, ReversePath::Address);
+        let recipients = self.to.iter().map(|t| Recipient::plain(t.parse().unwrap())).collect();
         Mail {
             id: MailId::generate(at),
             origin: Origin {
@@ -48,14 +48,7 @@ impl Case {
                 login: None,
                 at,
             },
-            envelope: Envelope {
-                reverse_path: self.from.parse().map_or(ReversePath::Null, ReversePath::Address),
-                recipients: self.to.iter().map(|t| Recipient::plain(t.parse().unwrap())).collect(),
-                body: BodyKind::EightBitMime,
-                smtputf8: false,
-                require_tls: false,
-                dsn: DsnWish::default(),
-            },
+            envelope: Envelope { body: BodyKind::EightBitMime, ..Envelope::plain(reverse_path, recipients) },
             message: Message::new(self.message.clone().into_bytes()),
         }
     }

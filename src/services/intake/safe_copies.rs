@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::foundations::address::ReversePath;
     use crate::foundations::ids::{MailId, QueueId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Origin, Recipient};
+    use crate::foundations::mail::{Envelope, Message, Origin, Recipient};
     use crate::storage::spool::Action;
 
     const AT: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
@@ -138,14 +138,7 @@ mod tests {
         Mail {
             id: MailId::generate(AT),
             origin: Origin::internal(SessionId::generate(AT), AT),
-            envelope: Envelope {
-                reverse_path: ReversePath::Null,
-                recipients: vec![],
-                body: BodyKind::SevenBit,
-                smtputf8: false,
-                require_tls: false,
-                dsn: DsnWish::default(),
-            },
+            envelope: Envelope::plain(ReversePath::Null, vec![]),
             message: Message::new(text.to_owned()),
         }
     }

@@ -69,7 +69,7 @@ mod tests {
     use crate::foundations::address::ReversePath;
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Message, Origin, Recipient, TlsFacts, With};
+    use crate::foundations::mail::{Envelope, Extras, Message, Origin, Recipient, TlsFacts, With};
 
     #[test]
     fn says_who_how_and_when() {
@@ -90,14 +90,7 @@ mod tests {
                 login: None,
                 at,
             },
-            envelope: Envelope {
-                reverse_path: ReversePath::Null,
-                recipients: vec![Recipient::plain("ann@example.test".parse().unwrap())],
-                body: BodyKind::SevenBit,
-                smtputf8: false,
-                require_tls: false,
-                dsn: DsnWish::default(),
-            },
+            envelope: Envelope::plain(ReversePath::Null, vec![Recipient::plain("ann@example.test".parse().unwrap())]),
             message: Message::new(""),
         };
         let hostname: Domain = "mail.example.test".parse().unwrap();

@@ -10,7 +10,7 @@ use crate::foundations::address::ReversePath;
 use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
+use crate::foundations::mail::{Envelope, Message, Recipient};
 use crate::foundations::settings::Live;
 use crate::services::outbound::demand::{Candidate, demand};
 use crate::services::outbound::route::way;
@@ -101,14 +101,7 @@ fn outbound_in(zone: Arc<ZoneResolver>, host: Vec<DuplexStream>, clock: SharedCl
 }
 
 fn envelope() -> Envelope {
-    Envelope {
-        reverse_path: ReversePath::Null,
-        recipients: Vec::new(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        require_tls: false,
-        dsn: DsnWish::default(),
-    }
+    Envelope::plain(ReversePath::Null, Vec::new())
 }
 
 /// What comes of a message.

@@ -165,7 +165,7 @@ mod tests {
     use crate::foundations::address::ReversePath;
     use crate::foundations::clock::Timestamp;
     use crate::foundations::ids::QueueId;
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Recipient};
+    use crate::foundations::mail::{Envelope, Message, Recipient};
     use crate::foundations::settings::Span;
     use crate::foundations::tasks::Tasks;
     use crate::services::outbound::Carried;
@@ -229,14 +229,7 @@ mod tests {
 
     /// What comes of handing over messages, each for so many recipients.
     async fn hand_over(client: &OverLmtp, messages: &[usize]) -> Vec<Outcome> {
-        let envelope = Envelope {
-            reverse_path: ReversePath::Null,
-            recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        };
+        let envelope = Envelope::plain(ReversePath::Null, Vec::new());
         let message = Carried::new(Message::new("Subject: x\r\n\r\nx\r\n"), ());
         let mut outcomes = Vec::new();
         for recipients in messages {

@@ -142,8 +142,7 @@ mod tests {
 
     fn envelope(body: BodyKind) -> Envelope {
         let reverse_path = ReversePath::Address("ann@example.test".parse().unwrap());
-        let recipients = vec![];
-        Envelope { reverse_path, recipients, body, smtputf8: true, require_tls: false, dsn: Default::default() }
+        Envelope { body, smtputf8: true, ..Envelope::plain(reverse_path, vec![]) }
     }
 
     fn manner(to: &str, body: BodyKind, message: &str, offered: Extensions) -> Result<Manner, String> {

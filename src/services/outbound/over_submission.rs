@@ -130,7 +130,7 @@ mod tests {
     use crate::foundations::clock::Timestamp;
     use crate::foundations::failure::Kind;
     use crate::foundations::ids::{MailId, SessionId};
-    use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Message, Origin, Recipient};
+    use crate::foundations::mail::{Envelope, Message, Origin, Recipient};
 
     /// Serves one client: says this of itself, does not know those whose names begin with `no`, and takes two recipients
     /// of a message. What it has heard.
@@ -172,14 +172,8 @@ mod tests {
         let client = OverSubmission::new(socket, "a.test".parse().unwrap(), Live::default());
         let address = |name: &str| -> Address { format!("{name}@a.test").parse().unwrap() };
         let at = Timestamp::EPOCH;
-        let envelope = Envelope {
-            reverse_path: ReversePath::Address(address("ann")),
-            recipients: to.iter().map(|name| Recipient::plain(address(name))).collect(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        };
+        let recipients = to.iter().map(|name| Recipient::plain(address(name))).collect();
+        let envelope = Envelope::plain(ReversePath::Address(address("ann")), recipients);
         let message = Message::new("Subject: x\r\n\r\nx\r\n");
         let origin = Origin::internal(SessionId::generate(at), at);
         let (mail, login) = (Mail { id: MailId::generate(at), origin, envelope, message }, Login::user(address("ann")));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::mail::{BodyKind, DsnWish};
+use crate::foundations::mail::DsnWish;
 
 #[test]
 fn messages_are_returned_whole_unless_their_sender_minds() {
@@ -12,12 +12,9 @@ fn messages_are_returned_whole_unless_their_sender_minds() {
         (Action::Delayed, None, false, false),
     ] {
         let envelope = Envelope {
-            reverse_path: ReversePath::Address("ann@example.test".parse().unwrap()),
-            recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
             require_tls,
             dsn: DsnWish { ret, ..DsnWish::default() },
+            ..Envelope::plain(ReversePath::Address("ann@example.test".parse().unwrap()), Vec::new())
         };
         assert_eq!(returns_all(&envelope, worst), wanted, "{worst:?} {ret:?} {require_tls}");
     }

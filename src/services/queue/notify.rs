@@ -13,7 +13,7 @@ use super::{Error, Queue};
 use crate::foundations::address::{Address, ReversePath};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::ids::{MailId, QueueId, SessionId};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::mail::{BodyKind, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::storage::spool::{self, NewEntry, PendingReport};
 
 /// The entries whose senders are being notified at this moment.
@@ -157,14 +157,11 @@ impl Queue {
             message,
             returned_size: settings.returned_size.len(),
         });
-        let body = if bytes.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
         let envelope = Envelope {
-            reverse_path: ReversePath::Null,
-            recipients: Vec::new(),
-            body,
+            body: BodyKind::of(&bytes),
             smtputf8: pending.entry.envelope.smtputf8,
             require_tls: pending.entry.envelope.require_tls,
-            dsn: DsnWish::default(),
+            ..Envelope::plain(ReversePath::Null, Vec::new())
         };
         let origin = Origin::internal(SessionId::generate(now), now);
         Mail { id, origin, envelope, message: Message::new(bytes) }

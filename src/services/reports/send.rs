@@ -13,7 +13,7 @@ use crate::foundations::dns::SharedResolver;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::{MailId, SessionId};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::mail::{Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::filter::Filter;
@@ -224,14 +224,7 @@ impl Reporter {
             let notify = if reverse_path == ReversePath::Null { Notify::NEVER } else { Notify::DEFAULT };
             recipients.push((Recipient { address: address.clone(), notify, original: None }, bound));
         }
-        let envelope = Envelope {
-            reverse_path,
-            recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        };
+        let envelope = Envelope::plain(reverse_path, Vec::new());
         let origin = Origin::internal(SessionId::generate(now), now);
         let mail = Mail { id: MailId::generate(now), origin, envelope, message };
         self.0.queue.postpone(Postponed { mail: &mail, message_id: None, recipients, hold: None }).await?;

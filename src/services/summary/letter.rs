@@ -6,7 +6,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::counted;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::compose::{Charset, addresses, date, field, message_id};
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient};
+use crate::foundations::mail::{BodyKind, Envelope, Mail, Message, Notify, Origin, Recipient};
 use crate::foundations::random::distinction;
 
 /// The letter to the configured recipient; `None` when there is none.
@@ -15,7 +15,6 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
     let postmaster = || format!("postmaster@{}", summary.hostname).parse::<Address>().ok();
     let from = settings.from.clone().or_else(postmaster)?;
     let text = summary.to_string();
-    let body = if text.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
     let encoding = if text.is_ascii() { "7bit" } else { "8bit" };
     let id = MailId::generate(now);
     let charset = Charset::Ascii;
@@ -39,17 +38,11 @@ pub fn letter(summary: &Summary, settings: &SummarySettings, now: Timestamp) -> 
         format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"),
     ];
     let bytes = header.concat() + &lines(&text);
+    let to = Recipient { address: to, notify: Notify::NEVER, original: None };
     Some(Mail {
         id,
         origin: Origin::internal(SessionId::generate(now), now),
-        envelope: Envelope {
-            reverse_path: ReversePath::Null,
-            recipients: vec![Recipient { address: to, notify: Notify::NEVER, original: None }],
-            body,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        },
+        envelope: Envelope { body: BodyKind::of(text.as_bytes()), ..Envelope::plain(ReversePath::Null, vec![to]) },
         message: Message::new(bytes.into_bytes()),
     })
 }

@@ -1,7 +1,7 @@
 //! Aliases, catch-alls, tags, loops.
 
 use postrider::foundations::address::ReversePath;
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Notify, OriginalRecipient, Recipient};
+use postrider::foundations::mail::{Envelope, Notify, OriginalRecipient, Recipient};
 use postrider::foundations::settings::Live;
 use postrider::services::routing::{DisabledUsers, Identity, Resolution, Routing, RoutingSettings};
 use postrider::storage::database::Database;
@@ -259,14 +259,7 @@ async fn envelopes_are_split(database: Database) {
 }
 
 fn envelope_to(recipients: Vec<Recipient>) -> Envelope {
-    Envelope {
-        reverse_path: ReversePath::Null,
-        recipients,
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        require_tls: false,
-        dsn: DsnWish::default(),
-    }
+    Envelope::plain(ReversePath::Null, recipients)
 }
 
 async fn success_is_told_of_those_who_are_named(database: Database) {

@@ -7,13 +7,15 @@ use std::time::Duration;
 use postrider::foundations::address::ReversePath;
 use postrider::foundations::clock::{SystemClock, Timestamp};
 use postrider::foundations::ids::{MailId, SessionId};
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
+use postrider::foundations::mail::{BodyKind, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
 use postrider::foundations::settings::{Live, Span};
 use postrider::services::filter::{Endpoint, Filter, FilterSettings, MilterSettings, Verdict};
 
 /// A message as a client would send it.
 pub fn mail(text: &str) -> Mail {
     let at = Timestamp::from_unix_seconds(1_795_492_800);
+    let from = ReversePath::Address("ann@sender.test".parse().unwrap());
+    let to = Recipient::plain("bob@example.test".parse().unwrap());
     Mail {
         id: MailId::generate(at),
         origin: Origin {
@@ -26,14 +28,7 @@ pub fn mail(text: &str) -> Mail {
             login: None,
             at,
         },
-        envelope: Envelope {
-            reverse_path: ReversePath::Address("ann@sender.test".parse().unwrap()),
-            recipients: vec![Recipient::plain("bob@example.test".parse().unwrap())],
-            body: BodyKind::EightBitMime,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        },
+        envelope: Envelope { body: BodyKind::EightBitMime, ..Envelope::plain(from, vec![to]) },
         message: Message::new(text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes()),
     }
 }

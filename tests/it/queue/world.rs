@@ -13,7 +13,7 @@ use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::failure::{Kind, Refusal};
 use postrider::foundations::ids::{MailId, QueueId, SessionId};
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
+use postrider::foundations::mail::{Envelope, Extras, Mail, Message, Origin, Peer, Recipient, With};
 use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::filter::Verdict;
@@ -329,14 +329,7 @@ pub(crate) fn mail_to(recipients: Vec<Recipient>) -> Mail {
             login: None,
             at,
         },
-        envelope: Envelope {
-            reverse_path: ReversePath::Address(sender),
-            recipients,
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        },
+        envelope: Envelope::plain(ReversePath::Address(sender), recipients),
         message: Message::new(
             "Message-ID: <1@example.test>\r\nFrom: ann@sender.test\r\nSubject: hello\r\n\r\n.dotted\r\nbody\r\n",
         ),

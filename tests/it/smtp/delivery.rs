@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postrider::foundations::address::{Address, ReversePath};
 use postrider::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use postrider::foundations::ids::{MailId, SessionId};
-use postrider::foundations::mail::{BodyKind, DsnWish, Envelope, Mail, Message, Origin, Recipient};
+use postrider::foundations::mail::{Envelope, Mail, Message, Origin, Recipient};
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
 use postrider::services::delivery::{Circles, Delivery, DeliverySettings, OverQuota, TagFolder};
@@ -55,14 +55,7 @@ fn mail(text: &str) -> Mail {
     Mail {
         id: MailId::generate(at),
         origin: Origin::internal(SessionId::generate(at), at),
-        envelope: Envelope {
-            reverse_path: ReversePath::Address("eve@elsewhere.test".parse().unwrap()),
-            recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            require_tls: false,
-            dsn: DsnWish::default(),
-        },
+        envelope: Envelope::plain(ReversePath::Address("eve@elsewhere.test".parse().unwrap()), Vec::new()),
         message: Message::new(text.to_owned()),
     }
 }

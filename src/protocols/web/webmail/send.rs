@@ -33,8 +33,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::MailId;
 use crate::foundations::mail::{
-    BodyKind, DsnReturn, DsnWish, Envelope, Mail, Message, Notify, Origin, Recipient, SequenceNumber, Summary, Uid,
-    With,
+    BodyKind, DsnReturn, Envelope, Mail, Message, Notify, Origin, Recipient, SequenceNumber, Summary, Uid, With,
 };
 use crate::foundations::said::{self, IntoValue as _, said};
 use crate::protocols::web::caller::Caller;
@@ -269,14 +268,10 @@ pub(super) fn mail(
 ) -> Mail {
     let at = room.needs.clock.now();
     let smtputf8 = from.needs_smtputf8() || recipients.iter().any(Address::needs_smtputf8);
-    let body = if message.original().is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
     let envelope = Envelope {
-        reverse_path: ReversePath::Address(from),
-        recipients: recipients.into_iter().map(Recipient::plain).collect(),
-        body,
+        body: BodyKind::of(message.original()),
         smtputf8,
-        require_tls: false,
-        dsn: DsnWish::default(),
+        ..Envelope::plain(ReversePath::Address(from), recipients.into_iter().map(Recipient::plain).collect())
     };
     let origin = Origin {
         session: reader.session,

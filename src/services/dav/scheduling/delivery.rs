@@ -15,7 +15,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::MailId;
-use crate::foundations::mail::{self, BodyKind, DsnWish, Envelope, Mail, Origin, Recipient, compose};
+use crate::foundations::mail::{self, BodyKind, Envelope, Mail, Origin, Recipient, compose};
 use crate::foundations::processor::in_turn;
 use crate::foundations::random::distinction;
 use crate::services::dav::{CalendarObject, Calendars, Invitation, SCHEDULE_INBOX, etag, with_schedule_tag_of};
@@ -245,12 +245,9 @@ impl Scheduler {
         let octets = letter.build();
         let login = mail::Login::user(actor.account.address.clone());
         let envelope = Envelope {
-            body: if octets.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime },
+            body: BodyKind::of(&octets),
             smtputf8: from.needs_smtputf8() || to.needs_smtputf8(),
-            reverse_path: ReversePath::Address(from),
-            recipients: vec![Recipient::plain(to.clone())],
-            require_tls: false,
-            dsn: DsnWish::default(),
+            ..Envelope::plain(ReversePath::Address(from), vec![Recipient::plain(to.clone())])
         };
         let origin = Origin {
             session: actor.session,

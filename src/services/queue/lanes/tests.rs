@@ -7,7 +7,7 @@ use super::long_attempts::STALL;
 use super::*;
 use crate::foundations::address::ReversePath;
 use crate::foundations::ids::MailId;
-use crate::foundations::mail::{BodyKind, DsnWish, Envelope, Recipient};
+use crate::foundations::mail::{Envelope, Recipient};
 use crate::foundations::settings::ByteSize;
 use crate::services::queue::outcome::untried;
 use crate::storage::spool::{Entry, Fate, Queued, RecipientState};
@@ -17,14 +17,7 @@ const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
 
 fn group(destination: &str, recipients: i64) -> Claimed {
     let destination: Destination = destination.parse().unwrap();
-    let envelope = Envelope {
-        reverse_path: ReversePath::Null,
-        recipients: Vec::new(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        require_tls: false,
-        dsn: DsnWish::default(),
-    };
+    let envelope = Envelope::plain(ReversePath::Null, Vec::new());
     let entry = Entry {
         id: QueueId::generate(NOW),
         mail: MailId::generate(NOW),
