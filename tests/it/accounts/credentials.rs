@@ -20,7 +20,8 @@ use postrider::storage::mailbox::{MailboxSettings, Mailboxes, Summarizer};
 use tokio_util::sync::CancellationToken;
 
 use super::door::{account, attempt, code, enrol, is_in, make, open};
-use super::world::{PENCIL, address, domain};
+use super::world::{address, domain};
+use crate::harness::PENCIL;
 
 super::engines::on_every_engine!(
     app_passwords_open_what_they_are_for,

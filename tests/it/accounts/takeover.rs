@@ -7,8 +7,8 @@ use postrider::storage::database::{Database, Dialect, Error, Sql};
 use postrider::storage::directory::{Account, NewUser, Owner, Page, Usage};
 
 use super::engines::Fresh;
-use super::world::{PENCIL, World, address, user};
-use crate::harness::{Host, cli};
+use super::world::{World, address, user};
+use crate::harness::{Host, PENCIL, cli};
 
 /// The SQL of the stack that Postrider replaces, statement by statement as its set-up ran them.
 const SCHEMA: &str = include_str!("seed-schema.sql");

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use postrider::foundations::address::{Address, Domain};
 use postrider::foundations::clock::{Clock, SharedClock, Timestamp};
-use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
 use postrider::storage::database::Database;
-use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner, Source};
+use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, Source};
+
+use crate::harness;
 
 /// A clock that stands still until it is moved. Sleepers wait for ever.
 #[derive(Debug)]
@@ -74,17 +75,8 @@ impl World {
     }
 }
 
-pub(crate) const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
-
 pub(crate) fn user(text: &str) -> NewUser {
-    NewUser {
-        address: address(text),
-        password: Some(Secret::new(PENCIL.to_owned())),
-        password_owner: PasswordOwner::Admin,
-        quota: Some(ByteSize::mib(10)),
-        display_name: None,
-        owner: Owner::Admin,
-    }
+    NewUser { quota: Some(ByteSize::mib(10)), ..harness::user(text) }
 }
 
 pub(crate) fn address(text: &str) -> Address {

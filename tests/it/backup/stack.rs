@@ -13,7 +13,7 @@ use super::whole::furnished;
 use super::world::{done, picture};
 use crate::accounts::engines::Fresh;
 use crate::harness::cli::printed;
-use crate::harness::{Host, PASSWORD, tools};
+use crate::harness::{Host, PASSWORD, tools, user};
 
 /// Runs `postrider import seed-backup`; returns its output and status.
 async fn import(host: &Host, directory: &Path, more: &[&str]) -> (Value, i32) {
@@ -70,14 +70,7 @@ async fn what_was_removed_does_not_come_back_by_moving_in() {
     let gone = "gone.test".parse().unwrap();
     let mut edit = host.parts().directory.edit().await.unwrap();
     edit.add_domain(&gone, Owner::Admin).await.unwrap();
-    let eve = NewUser {
-        address: "eve@gone.test".parse().unwrap(),
-        password: None,
-        password_owner: PasswordOwner::User,
-        quota: None,
-        display_name: None,
-        owner: Owner::Admin,
-    };
+    let eve = NewUser { password: None, password_owner: PasswordOwner::User, ..user("eve@gone.test") };
     edit.add_user(&eve).await.unwrap();
     edit.archive_domain(&gone).await.unwrap();
     edit.archive_user(&"bob@example.test".parse().unwrap()).await.unwrap();

@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use postrider::config::{Checks, Protocol, load};
 use postrider::daemon::{Daemon, LogFormat, LogLevel, Parts, Roles, World};
-use postrider::foundations::address::Address;
 use postrider::foundations::clock::{SharedClock, SystemClock};
 use postrider::foundations::dns::ZoneResolver;
 use postrider::foundations::event::Event;
 use postrider::foundations::net::{Bind, Inherited};
 use postrider::foundations::secret::Secret;
-use postrider::storage::directory::{Error, NewUser, Owner, PasswordOwner, Source};
+use postrider::storage::directory::{Error, NewUser, Owner, Source};
 use postrider::storage::journal::Query;
 use tempfile::TempDir;
 
-use super::{Detour, Imap, Smtp, Talk, TestClock};
+use super::{Detour, Imap, Smtp, Talk, TestClock, user};
 
 /// The password of every user.
 pub const PASSWORD: &str = "correct-horse";
@@ -105,17 +104,9 @@ impl Host {
 
     /// Adds a user, and the domain if need be; an existing one stays.
     pub async fn add_user(&self, address: &str, quota: Option<postrider::foundations::settings::ByteSize>) {
-        let address: Address = address.parse().unwrap();
-        self.add_domain(address.domain()).await;
         let hash = postrider::services::login::hash(&Secret::new(PASSWORD.to_owned()), COST).unwrap();
-        let user = NewUser {
-            address,
-            password: Some(hash),
-            password_owner: PasswordOwner::Admin,
-            quota,
-            display_name: None,
-            owner: Owner::Admin,
-        };
+        let user = NewUser { password: Some(hash), quota, ..user(address) };
+        self.add_domain(user.address.domain()).await;
         let mut edit = self.parts().directory.edit().await.unwrap();
         match edit.add_user(&user).await {
             Ok(_) => edit.commit().await.unwrap(),

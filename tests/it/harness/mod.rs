@@ -13,6 +13,7 @@ mod peer;
 mod smtp;
 mod talk;
 pub mod tools;
+mod user;
 mod wait;
 mod wire;
 
@@ -23,5 +24,6 @@ pub use imap::{Imap, Response};
 pub use peer::{Detour, Peer, Received};
 pub use smtp::{Reply, Smtp};
 pub use talk::Talk;
+pub use user::{PENCIL, user};
 pub use wait::{PATIENCE, until};
 pub use wire::Wire;

@@ -9,21 +9,19 @@ use postrider::foundations::clock::{Clock, SharedClock, SystemClock};
 use postrider::foundations::ids::SessionId;
 use postrider::foundations::mail::{Peer, Summary};
 use postrider::foundations::net::{Connection, Stream};
-use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
 use postrider::protocols::imap::{ImapSettings, Needs, Room, run};
 use postrider::services::guard::{Guard, GuardSettings};
 use postrider::services::login::{Login, LoginSettings};
 use postrider::storage::database::{Database, DatabaseSettings};
-use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner};
+use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner};
 use postrider::storage::journal::Journal;
 use postrider::storage::mailbox::{MailboxSettings, Mailboxes, Summarizer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
-/// `{BLF-CRYPT}` of `pencil`, cost 4.
-const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
+use crate::harness::user;
 
 pub(crate) struct World {
     room: Arc<Room>,
@@ -113,15 +111,7 @@ async fn add_users(accounts: &Directory) {
     let mut edit = accounts.edit().await.unwrap();
     edit.add_domain(&"example.test".parse().unwrap(), Owner::Admin).await.unwrap();
     for (address, quota) in [("ann@example.test", None), ("bob@example.test", Some(ByteSize::mib(1)))] {
-        let user = NewUser {
-            address: address.parse().unwrap(),
-            password: Some(Secret::new(PENCIL.to_owned())),
-            password_owner: PasswordOwner::Admin,
-            quota,
-            display_name: None,
-            owner: Owner::Admin,
-        };
-        edit.add_user(&user).await.unwrap();
+        edit.add_user(&NewUser { quota, ..user(address) }).await.unwrap();
     }
     edit.commit().await.unwrap();
 }

@@ -7,24 +7,20 @@ use postrider::foundations::clock::{Clock as _, SharedClock, SystemClock};
 use postrider::foundations::ids::SessionId;
 use postrider::foundations::mail::{Message, Peer};
 use postrider::foundations::net::Connection;
-use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::protocols::pop3::{Needs, Pop3Settings, Room, run};
 use postrider::services::guard::{Guard, GuardSettings};
 use postrider::services::login::{Login, LoginSettings};
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
-use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner};
+use postrider::storage::directory::{Directory, DirectorySettings, Owner};
 use postrider::storage::journal::Journal;
 use postrider::storage::mailbox::{
     Access, AppendOptions, FolderName, MailboxSettings, Mailboxes, Summarizer, Usage, View,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::Wire;
-
-/// Of `pencil`, cost 4.
-const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
+use crate::harness::{Wire, user};
 
 pub struct World {
     pub room: Arc<Room>,
@@ -144,15 +140,7 @@ fn mail_root(place: &Path) -> std::path::PathBuf {
 async fn add_ann(directory: &Directory) {
     let mut edit = directory.edit().await.unwrap();
     edit.add_domain(&"example.test".parse().unwrap(), Owner::Admin).await.unwrap();
-    let user = NewUser {
-        address: "ann@example.test".parse().unwrap(),
-        password: Some(Secret::new(PENCIL.to_owned())),
-        password_owner: PasswordOwner::Admin,
-        quota: None,
-        display_name: None,
-        owner: Owner::Admin,
-    };
-    edit.add_user(&user).await.unwrap();
+    edit.add_user(&user("ann@example.test")).await.unwrap();
     edit.commit().await.unwrap();
 }
 

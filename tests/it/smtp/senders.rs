@@ -1,25 +1,17 @@
 //! In whose name an account may submit mail.
 
 use base64::Engine as _;
-use postrider::foundations::secret::Secret;
 use postrider::protocols::smtp::Mode;
-use postrider::storage::directory::{NewUser, Owner, PasswordOwner, Source};
+use postrider::storage::directory::{Owner, Source};
 
-use super::world::{Client, PENCIL, Wishes, World};
+use super::world::{Client, Wishes, World};
+use crate::harness::user;
 
 /// Also with a user, and an alias for Bob, whose names read as Ann's with a tag.
 async fn submission() -> World {
     let world = World::new(Wishes::new(Mode::Submission)).await;
     let mut edit = world.directory.edit().await.unwrap();
-    let user = NewUser {
-        address: "ann+lee@example.test".parse().unwrap(),
-        password: Some(Secret::new(PENCIL.to_owned())),
-        password_owner: PasswordOwner::Admin,
-        quota: None,
-        display_name: None,
-        owner: Owner::Admin,
-    };
-    edit.add_user(&user).await.unwrap();
+    edit.add_user(&user("ann+lee@example.test")).await.unwrap();
     edit.add_alias(&Source::parse("ann+box@example.test").unwrap(), "bob@example.test", Owner::Admin).await.unwrap();
     edit.commit().await.unwrap();
     world

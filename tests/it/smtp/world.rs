@@ -15,7 +15,6 @@ use postrider::foundations::failure::{Kind, Refusal};
 use postrider::foundations::ids::{QueueId, SessionId};
 use postrider::foundations::mail::{Mail, Peer};
 use postrider::foundations::net::Connection;
-use postrider::foundations::secret::Secret;
 use postrider::foundations::settings::{ByteSize, Live};
 use postrider::foundations::tasks::Tasks;
 use postrider::protocols::smtp::{Mode, PlaintextAuth, Room, SmtpSettings, run};
@@ -29,15 +28,12 @@ use postrider::services::login::{Login, LoginSettings};
 use postrider::services::routing::{LocalRecipient, Routing, RoutingSettings, Srs, SrsSettings};
 use postrider::services::submission::{Submission, SubmissionParts, SubmissionSettings};
 use postrider::storage::database::{Database, DatabaseSettings, DatabaseUrl};
-use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, PasswordOwner, Source, Usage};
+use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner, Source, Usage};
 use postrider::storage::journal::{Journal, JournalSettings};
 use postrider::storage::quarantine::QuarantineNotes;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::Wire;
-
-/// Of `pencil`, cost 4.
-pub(crate) const PENCIL: &str = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2";
+use crate::harness::{Wire, user};
 
 /// Mailboxes in memory. `broken@` cannot be written now, `refusing@` never.
 #[derive(Debug, Default)]
@@ -173,14 +169,7 @@ async fn directory(database: Database, clock: &SharedClock, tasks: &Tasks) -> Di
     let mut edit = directory.edit().await.unwrap();
     edit.add_domain(&"example.test".parse().unwrap(), Owner::Admin).await.unwrap();
     for name in ["ann", "bob", "full", "broken", "refusing"] {
-        let user = NewUser {
-            address: format!("{name}@example.test").parse().unwrap(),
-            password: Some(Secret::new(PENCIL.to_owned())),
-            password_owner: PasswordOwner::Admin,
-            quota: Some(ByteSize::mib(1)),
-            display_name: None,
-            owner: Owner::Admin,
-        };
+        let user = NewUser { quota: Some(ByteSize::mib(1)), ..user(&format!("{name}@example.test")) };
         edit.add_user(&user).await.unwrap();
     }
     for (source, destination) in [
