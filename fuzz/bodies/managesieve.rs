@@ -1,8 +1,9 @@
 //! A whole ManageSieve session, however its octets arrive, and what its commands mean after writing and reading them again.
 
 use bytes::BytesMut;
+use postrider::foundations::net::{Plaintext, StartTls};
 use postrider::foundations::wire::managesieve::{Command, Framed, Framer, Limits, Reply};
-use postrider::protocols::managesieve::{Plaintext, Profile, Session, StartTls, Step};
+use postrider::protocols::managesieve::{Profile, Session, Step};
 
 const LIMITS: Limits = Limits { line: 200, literals: 400, skip: 2000 };
 

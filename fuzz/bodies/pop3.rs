@@ -1,8 +1,9 @@
 //! A whole POP3 session, and what its commands mean after writing and reading them again.
 
 use postrider::foundations::mail::{Uid, UidValidity};
+use postrider::foundations::net::{Plaintext, StartTls};
 use postrider::foundations::wire::pop3::{Command, Reply, Stuffer, TopLines};
-use postrider::protocols::pop3::{Maildrop, Plaintext, Profile, Session, StartTls, Step, UidlFormat};
+use postrider::protocols::pop3::{Maildrop, Profile, Session, Step, UidlFormat};
 
 const PROFILE: Profile = Profile {
     plaintext: Plaintext::Allowed,

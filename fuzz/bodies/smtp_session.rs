@@ -4,8 +4,9 @@
 use bytes::BytesMut;
 use postrider::foundations::failure::{Kind, Refusal};
 use postrider::foundations::mail::{Login, With};
+use postrider::foundations::net::StartTls;
 use postrider::foundations::wire::smtp::{LineEndings, Reply};
-use postrider::protocols::smtp::{Answer, Auth, Conversation, EarlyInput, Mode, Profile, Question, StartTls, Step};
+use postrider::protocols::smtp::{Answer, Auth, Conversation, EarlyInput, Mode, Profile, Question, Step};
 
 pub fn run(data: &[u8]) {
     let [choice, cut, bytes @ ..] = data else { return };

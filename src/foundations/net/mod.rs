@@ -33,4 +33,4 @@ pub use listener::{Counters, Listener, ListenerOptions, UnixAccess};
 pub use network::parse_network;
 pub use proxy::{InvalidProxyHeader, LOCAL_HEADER, ProxyHeader};
 pub use stream::Stream;
-pub use tls::{TlsContext, TlsSetup};
+pub use tls::{Plaintext, StartTls, TlsContext, TlsSetup};

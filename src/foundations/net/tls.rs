@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
-use crate::foundations::mail::TlsFacts;
+use crate::foundations::mail::{Peer, TlsFacts};
 
 /// How to answer TLS handshakes now: shared by all listeners, exchanged as a whole on a reload. Cloning is cheap.
 #[derive(Clone)]
@@ -40,6 +41,38 @@ impl TlsContext {
 impl fmt::Debug for TlsContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsContext").field("handshake", &self.setup().handshake).finish_non_exhaustive()
+    }
+}
+
+/// Whether a client can begin TLS on a connection that is plain (STARTTLS, STLS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartTls {
+    /// It can.
+    Offered,
+    /// There is no certificate.
+    Unavailable,
+}
+
+impl StartTls {
+    /// With what handshakes need, or without.
+    pub const fn with(context: Option<&TlsContext>) -> Self {
+        if context.is_some() { Self::Offered } else { Self::Unavailable }
+    }
+}
+
+/// Whether passwords may come in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plaintext {
+    /// From this client they may.
+    Allowed,
+    /// Only under TLS.
+    UnderTls,
+}
+
+impl Plaintext {
+    /// From this client, where they may from these networks. What comes over a Unix socket never crosses a wire.
+    pub fn from_client(peer: &Peer, networks: &[IpNet]) -> Self {
+        if peer.is_local_or_in(networks) { Self::Allowed } else { Self::UnderTls }
     }
 }
 

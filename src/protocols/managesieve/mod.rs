@@ -14,5 +14,5 @@ mod session;
 mod settings;
 
 pub use serve::{Needs, Room, resume, run};
-pub use session::{Plaintext, Profile, Session, StartTls, Step, Wish};
+pub use session::{Profile, Session, Step, Wish};
 pub use settings::ManageSieveSettings;

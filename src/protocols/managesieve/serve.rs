@@ -9,14 +9,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
-use super::session::{Plaintext, Profile, Session, StartTls, Step};
+use super::session::{Profile, Session, Step};
 use super::settings::ManageSieveSettings;
 use crate::foundations::address::Address;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::failure::Refusal;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::Peer;
-use crate::foundations::net::{Connection, Link, Lost, TlsContext};
+use crate::foundations::net::{Connection, Link, Lost, Plaintext, StartTls, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::managesieve::{Code, Condition, Fault, Framed, Framer, Limits, Reply, string};
 use crate::foundations::wire::sasl::Credentials;
@@ -109,11 +109,9 @@ pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>
 }
 
 fn profile(room: &Room, settings: &ManageSieveSettings, peer: &Peer) -> Profile {
-    // What comes over a Unix socket never crosses a wire.
-    let plaintext = peer.is_local_or_in(&settings.allow_plaintext);
     Profile {
-        plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
-        start_tls: if room.needs.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
+        plaintext: Plaintext::from_client(peer, &settings.allow_plaintext),
+        start_tls: StartTls::with(room.needs.tls.as_ref()),
         failed_logins: settings.failed_logins,
         sieve: EXTENSIONS.join(" "),
         notify: NOTIFY_METHODS.join(" "),

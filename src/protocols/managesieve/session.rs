@@ -1,27 +1,10 @@
 //! The states of a session (RFC 5804 §1.2): commands in, steps out.
 
+use crate::foundations::net::{Plaintext, StartTls};
 use crate::foundations::secret::Secret;
 use crate::foundations::wire::managesieve::{BadCommand, Code, Command, Reply, response, string};
 use crate::foundations::wire::sasl::{self, Credentials, Exchange, Mechanism};
 use crate::storage::scripts::{InvalidName, ScriptName};
-
-/// Whether passwords may come in the clear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plaintext {
-    /// From this client they may.
-    Allowed,
-    /// Only under TLS.
-    UnderTls,
-}
-
-/// Whether STARTTLS is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartTls {
-    /// It is.
-    Offered,
-    /// There is no certificate.
-    Unavailable,
-}
 
 /// What holds for a session from its beginning.
 #[derive(Debug, Clone)]

@@ -21,5 +21,5 @@ mod settings;
 pub use maildrop::{Left, Listing, Maildrop};
 pub use maildrops::Maildrops;
 pub use serve::{Needs, Room, resume, run};
-pub use session::{Plaintext, Profile, Session, StartTls, Step};
+pub use session::{Profile, Session, Step};
 pub use settings::{MarkSeen, Pop3Settings, UidlFormat};

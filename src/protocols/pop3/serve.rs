@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::maildrop::Maildrop;
 use super::maildrops::{MaildropLock, Maildrops};
 use super::reading::Reading;
-use super::session::{Plaintext, Profile, Session, StartTls, Step, refusal};
+use super::session::{Profile, Session, Step, refusal};
 use super::settings::Pop3Settings;
 use crate::foundations::clock::SharedClock;
 use crate::foundations::ids::SessionId;
 use crate::foundations::mail::{Peer, SequenceSet};
-use crate::foundations::net::{Connection, Link, Lost, TlsContext};
+use crate::foundations::net::{Connection, Link, Lost, Plaintext, StartTls, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::line::{BadLine, Lines};
 use crate::foundations::wire::pop3::{Code, Reply};
@@ -109,11 +109,9 @@ pub async fn resume(connection: Connection, logged_in: LoggedIn, room: Arc<Room>
 }
 
 fn profile(room: &Room, settings: &Pop3Settings, peer: &Peer) -> Profile {
-    // What comes over a Unix socket never crosses a wire.
-    let plaintext = peer.is_local_or_in(&settings.allow_plaintext);
     Profile {
-        plaintext: if plaintext { Plaintext::Allowed } else { Plaintext::UnderTls },
-        start_tls: if room.needs.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
+        plaintext: Plaintext::from_client(peer, &settings.allow_plaintext),
+        start_tls: StartTls::with(room.needs.tls.as_ref()),
         failed_logins: settings.failed_logins,
         uidl_format: settings.uidl_format,
     }

@@ -3,30 +3,13 @@
 use crate::foundations::counted::counted;
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Uid;
+use crate::foundations::net::{Plaintext, StartTls};
 use crate::foundations::secret::Secret;
 use crate::foundations::wire::pop3::{BadCommand, Code, Command, Number, Reply};
 use crate::foundations::wire::sasl::{self, Credentials, Exchange, Mechanism};
 
 use super::maildrop::{Left, Listing, Maildrop};
 use super::settings::UidlFormat;
-
-/// Whether passwords may come in the clear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plaintext {
-    /// From this client they may.
-    Allowed,
-    /// Only under TLS.
-    UnderTls,
-}
-
-/// Whether STLS is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartTls {
-    /// It is.
-    Offered,
-    /// There is no certificate, or TLS is in place.
-    Unavailable,
-}
 
 /// What holds for a session from its beginning.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
 //! The greeting: what the client said, what we answer, and what it makes of the session.
 
-use super::profile::{Auth, Mode, Profile, StartTls};
+use super::profile::{Auth, Mode, Profile};
 use crate::foundations::mail::{Extras, With};
+use crate::foundations::net::StartTls;
 use crate::foundations::wire::sasl::Mechanism;
 use crate::foundations::wire::smtp::{Hello, Reply};
 

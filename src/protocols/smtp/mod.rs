@@ -20,7 +20,7 @@ mod transaction;
 mod verbs;
 
 pub use conversation::Conversation;
-pub use profile::{Auth, Mode, Profile, StartTls};
+pub use profile::{Auth, Mode, Profile};
 pub use serve::{Room, run};
 pub use session::{Answer, Completed, Question, Session, Step};
 pub use settings::{EarlyInput, PlaintextAuth, SmtpSettings};

@@ -2,6 +2,7 @@
 
 use crate::foundations::address::Domain;
 use crate::foundations::mail::Login;
+use crate::foundations::net::StartTls;
 use crate::foundations::wire::smtp::LineEndings;
 
 /// Whom a listener serves.
@@ -26,15 +27,6 @@ pub enum Auth {
     UnderTls,
     /// Always.
     Always,
-}
-
-/// Whether TLS can be had on this listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartTls {
-    /// No certificate, or a Unix socket.
-    Unavailable,
-    /// By STARTTLS.
-    Offered,
 }
 
 /// The rules of one session, fixed when it begins.

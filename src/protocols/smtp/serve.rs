@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asker::{self, Asker};
 use super::conversation::{Conversation, early_talker};
-use super::profile::{Auth, Mode, Profile, StartTls};
+use super::profile::{Auth, Mode, Profile};
 use super::session::{Answer, Question, Step};
 use super::settings::{EarlyInput, PlaintextAuth, SmtpSettings};
 use crate::foundations::address::Domain;
@@ -20,7 +20,7 @@ use crate::foundations::budget::{Budget, Enough, Share};
 use crate::foundations::clock::SharedClock;
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Peer;
-use crate::foundations::net::{Connection, Link, Lost, TlsContext};
+use crate::foundations::net::{Connection, Link, Lost, StartTls, TlsContext};
 use crate::foundations::settings::Live;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus, Reply};
 use crate::services::acceptance::Acceptance;
@@ -136,7 +136,7 @@ fn profile(room: &Room, settings: &SmtpSettings, peer: &Peer) -> Profile {
     Profile {
         mode: room.mode,
         hostname: room.hostname.get().as_ref().clone(),
-        start_tls: if room.tls.is_some() { StartTls::Offered } else { StartTls::Unavailable },
+        start_tls: StartTls::with(room.tls.as_ref()),
         auth,
         program: None,
         vouches: room.mode == Mode::Submission && settings.vouching && *peer == Peer::Unix,

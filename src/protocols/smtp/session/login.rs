@@ -7,10 +7,11 @@ use super::replies::{closing, sequence};
 use super::{Asked, Question, Session, State, Step};
 use crate::foundations::failure::Refusal;
 use crate::foundations::mail::Login;
+use crate::foundations::net::StartTls;
 use crate::foundations::wire::sasl::{self, Exchange, Mechanism};
 use crate::foundations::wire::smtp::{EnhancedStatus, Reply};
 use crate::protocols::smtp::hello::Security;
-use crate::protocols::smtp::profile::{Auth, StartTls};
+use crate::protocols::smtp::profile::Auth;
 
 impl Session {
     pub(super) fn start_tls(&mut self) -> Step {

@@ -5,8 +5,9 @@ use bytes::BytesMut;
 use super::super::{Answer, Question, Step, replies};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::mail::Login;
+use crate::foundations::net::StartTls;
 use crate::foundations::wire::smtp::LineEndings;
-use crate::protocols::smtp::{Auth, Conversation, EarlyInput, Mode, Profile, StartTls};
+use crate::protocols::smtp::{Auth, Conversation, EarlyInput, Mode, Profile};
 
 /// Limits small enough to be reached.
 pub fn profile(mode: Mode) -> Profile {
