@@ -21,6 +21,7 @@ mod expand;
 mod settings;
 mod split;
 mod srs;
+mod walk;
 
 pub use expand::{ByAlias, ComesBack, Identity, Reached, Resolution, Routing};
 pub use settings::{DisabledUsers, RoutingSettings, SrsSettings};
