@@ -14,6 +14,7 @@ mod dialect;
 mod engine;
 mod error;
 mod migrate;
+mod open;
 mod pool;
 mod settings;
 mod sql;
