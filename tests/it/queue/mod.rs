@@ -4,6 +4,7 @@
 
 mod claims;
 mod commands;
+mod dane;
 mod giving_up;
 mod hasty;
 mod journal;

@@ -1,10 +1,9 @@
-//! Domains' requirements for senders: DANE and MTA-STS.
+//! Domains' requirements for senders: MTA-STS, and what is counted of them for reports.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use mail_auth::report::tlsrpt::{FailureDetails, PolicyDetails, PolicyType, ResultType};
 use parking_lot::Mutex;
 use postrider::foundations::clock::Clock as _;
@@ -13,39 +12,17 @@ use postrider::foundations::settings::Live;
 use postrider::foundations::tasks::Tasks;
 use postrider::services::outbound::{Connecting, Connector, Io, Outbound, OutboundParts, OutboundSettings, Roots};
 use postrider::services::queue::Change;
+use postrider::storage::database::Database;
 use postrider::storage::reports::{Kind, Reports};
-use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::peer::{Network, Peer};
-use super::tls::{acceptor, certificate, on_sqlite, trusting};
+use super::tls::{certificate, on_sqlite, trusting};
 use super::world::{SetUp, World, mail};
 
-const ZONE: &str = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE A 192.0.2.1\nsender.test FAIL";
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn public_key(certificate: &CertificateDer<'_>) -> Vec<u8> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
-    parsed.tbs_certificate.subject_pki.raw.to_vec()
-}
-
-/// A certificate for a host by an authority of its own; the authority's, and the host with both.
-fn by_authority(host: &str) -> (CertificateDer<'static>, TlsAcceptor) {
-    let (key, own_key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
-    let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let root = authority.self_signed(&key).unwrap();
-    let issuer = rcgen::Issuer::from_params(&authority, &key);
-    let own = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&own_key, &issuer).unwrap();
-    (root.der().clone(), acceptor(vec![own.der().clone(), root.der().clone()], &own_key))
-}
-
 /// Sends one message and waits until it was tried; returns the policy that its event names when it was relayed.
-async fn tried(world: &World) -> Option<String> {
+pub(crate) async fn tried(world: &World) -> Option<String> {
     let id = world.send(&mail(&["a@x.test"])).await;
     world
         .until("it was tried", async || match world.queue.show(id).await {
@@ -58,103 +35,6 @@ async fn tried(world: &World) -> Option<String> {
     relayed
         .first()
         .map(|event| event.details.get("policy").and_then(|policy| policy.as_str()).unwrap_or("none").to_owned())
-}
-
-#[test]
-fn signed_records_vouch_for_certificates() {
-    on_sqlite(|database| async move {
-        let (own, shown) = certificate("other.test");
-        let (root, below) = by_authority("mx.x.test");
-        let (other_root, wrong_name) = by_authority("y.test");
-        let key = hex(digest(&SHA256, &public_key(&own)).as_ref());
-        let whole = hex(digest(&SHA512, &own).as_ref());
-        let anchor = |root: &CertificateDer<'_>| format!("SECURE TLSA 2 0 1 {}", hex(digest(&SHA256, root).as_ref()));
-        let nothing = "00".repeat(32);
-        for (record, host, wanted) in [
-            (format!("SECURE TLSA 3 1 1 {key}"), Some(&shown), Some("dane")),
-            (format!("SECURE TLSA 3 0 2 {whole}"), Some(&shown), Some("dane")),
-            (format!("SECURE TLSA 3 1 0 {}", hex(&public_key(&own))), Some(&shown), Some("dane")),
-            (format!("SECURE TLSA 3 1 1 {nothing}"), Some(&shown), None),
-            (format!("SECURE TLSA 3 1 1 {key}"), None, None),
-            (anchor(&root), Some(&below), Some("dane")),
-            (anchor(&other_root), Some(&wrong_name), None),
-            (anchor(&root), Some(&shown), None),
-            // Records that cannot be used ask for TLS with any certificate.
-            (format!("SECURE TLSA 1 1 1 {nothing}"), Some(&shown), Some("dane")),
-            (format!("SECURE TLSA 1 1 1 {nothing}"), None, None),
-            // Unsigned ones are ignored, and a failed look-up may be an attack.
-            (format!("TLSA 3 1 1 {nothing}"), Some(&shown), Some("opportunistic")),
-            ("FAIL".to_owned(), Some(&shown), None),
-            ("BOGUS".to_owned(), Some(&shown), None),
-        ] {
-            let world = World::new(database.clone(), SetUp::default());
-            world.zone.add(ZONE).unwrap();
-            world.zone.add(&format!("_25._tcp.mx.x.test {record}")).unwrap();
-            let peer = host.map_or_else(Peer::new, |host| Peer::new().tls(host.clone()));
-            let peer = world.network.host("192.0.2.1", peer);
-            world.queue.start();
-            assert_eq!(tried(&world).await.as_deref(), wanted, "{record}");
-            assert_eq!(peer.taken().len(), usize::from(wanted.is_some()));
-            world.restart().await;
-        }
-    });
-}
-
-#[test]
-fn records_count_only_when_the_way_to_them_is_signed() {
-    on_sqlite(|database| async move {
-        let nothing = "00".repeat(32);
-        for zone in [
-            "x.test MX 10 mx.x.test\nmx.x.test SECURE A 192.0.2.1",
-            "x.test SECURE MX 10 mx.x.test\nmx.x.test A 192.0.2.1",
-        ] {
-            let world = World::new(database.clone(), SetUp::default());
-            world.zone.add(&format!("{zone}\n_25._tcp.mx.x.test SECURE TLSA 3 1 1 {nothing}")).unwrap();
-            world.network.host("192.0.2.1", Peer::new().tls(certificate("mx.x.test").1));
-            world.queue.start();
-            assert_eq!(tried(&world).await.as_deref(), Some("opportunistic"), "{zone}");
-            world.restart().await;
-        }
-    });
-}
-
-#[test]
-fn aliases_and_domains_without_exchangers_are_protected_too() {
-    on_sqlite(|database| async move {
-        let (own, shown) = certificate("other.test");
-        let key = hex(digest(&SHA256, &public_key(&own)).as_ref());
-        let (fits, nothing) = (format!("SECURE TLSA 3 1 1 {key}"), format!("SECURE TLSA 3 1 1 {}", "00".repeat(32)));
-        let alias = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
-        let half = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test SECURE A 192.0.2.1";
-        let out = "x.test SECURE MX 10 mx.x.test\nmx.x.test SECURE CNAME real.y.test\nreal.y.test A 192.0.2.1";
-        let unsigned = "x.test SECURE MX 10 mx.x.test\nmx.x.test CNAME real.y.test\nreal.y.test A 192.0.2.1";
-        for (zone, records, wanted) in [
-            ("x.test SECURE A 192.0.2.1", vec![("x.test", &fits)], Some("dane")),
-            ("x.test SECURE A 192.0.2.1", vec![("x.test", &nothing)], None),
-            ("x.test A 192.0.2.1", vec![("x.test", &nothing)], Some("opportunistic")),
-            (alias, vec![("real.y.test", &fits)], Some("dane")),
-            (alias, vec![("real.y.test", &fits), ("mx.x.test", &nothing)], Some("dane")),
-            (alias, vec![("mx.x.test", &fits)], Some("dane")),
-            (alias, vec![("mx.x.test", &nothing)], None),
-            (half, vec![("real.y.test", &nothing)], Some("opportunistic")),
-            // RFC 7672 §2.2.2: the records of a signed alias count wherever it leads, and those of what is not signed never do.
-            (out, vec![("mx.x.test", &fits)], Some("dane")),
-            (out, vec![("mx.x.test", &nothing)], None),
-            (out, vec![("real.y.test", &nothing)], Some("opportunistic")),
-            (unsigned, vec![("mx.x.test", &nothing), ("real.y.test", &nothing)], Some("opportunistic")),
-        ] {
-            let world = World::new(database.clone(), SetUp::default());
-            world.zone.add(zone).unwrap();
-            world.zone.add("sender.test FAIL").unwrap();
-            for (name, record) in &records {
-                world.zone.add(&format!("_25._tcp.{name} {record}")).unwrap();
-            }
-            world.network.host("192.0.2.1", Peer::new().tls(shown.clone()));
-            world.queue.start();
-            assert_eq!(tried(&world).await.as_deref(), wanted, "{zone} {records:?}");
-            world.restart().await;
-        }
-    });
 }
 
 /// A network with a web server on port 443 of every address.
@@ -228,15 +108,12 @@ fn policy(mode: &str, host: &str) -> Option<String> {
 }
 
 /// Drops the policies that earlier worlds have kept.
-async fn forget(database: &postrider::storage::database::Database) {
+async fn forget(database: &Database) {
     database.execute("DELETE FROM mta_sts_policies", &[]).await.unwrap();
 }
 
 /// The world with a web server, and both certificates trusted.
-fn with_web(
-    database: postrider::storage::database::Database,
-    page: Option<String>,
-) -> (World, Arc<Web>, Roots, TlsAcceptor) {
+fn with_web(database: Database, page: Option<String>) -> (World, Arc<Web>, Roots, TlsAcceptor) {
     let (web_root, web) = certificate("mta-sts.x.test");
     let (mx_root, mx) = certificate("mx.x.test");
     let mut store = rustls::RootCertStore::empty();
@@ -248,6 +125,15 @@ fn with_web(
     let web = Arc::new(Web { network, acceptor: web, page: Arc::new(Mutex::new(page)), posted: Arc::default(), tasks });
     let set_up = SetUp { roots: roots.clone(), connector: Some(web.clone()), ..SetUp::default() };
     (World::new(database, set_up), web, roots, mx)
+}
+
+/// The same in a world where x.test announces a policy, and nothing is kept of an earlier one.
+async fn announced(database: Database, page: Option<String>) -> (World, Arc<Web>, TlsAcceptor) {
+    forget(&database).await;
+    let (world, web, _, mx) = with_web(database, page);
+    world.zone.add(STS_ZONE).unwrap();
+    world.zone.add(ANNOUNCED).unwrap();
+    (world, web, mx)
 }
 
 #[test]
@@ -265,10 +151,7 @@ fn policies_are_obeyed() {
             (None, false, Some("none")),
             (Some("nonsense".to_owned()), false, Some("none")),
         ] {
-            forget(&database).await;
-            let (world, web, _, mx) = with_web(database.clone(), page.clone());
-            world.zone.add(STS_ZONE).unwrap();
-            world.zone.add(ANNOUNCED).unwrap();
+            let (world, web, mx) = announced(database.clone(), page.clone()).await;
             let peer = if secure { Peer::new().tls(mx) } else { Peer::new() };
             web.network.host("192.0.2.1", peer);
             world.queue.start();
@@ -315,10 +198,7 @@ fn what_requires_tls_goes_to_no_exchanger_that_nobody_vouches_for() {
 #[test]
 fn what_requires_tls_waits_for_a_policy_that_cannot_be_fetched() {
     on_sqlite(|database| async move {
-        forget(&database).await;
-        let (world, web, _, mx) = with_web(database, None);
-        world.zone.add(STS_ZONE).unwrap();
-        world.zone.add(ANNOUNCED).unwrap();
+        let (world, web, mx) = announced(database, None).await;
         web.network.host("192.0.2.1", Peer::new().extensions(&["REQUIRETLS"]).tls(mx));
         world.queue.start();
         let mut demanding = mail(&["a@x.test"]);
@@ -356,9 +236,7 @@ fn a_policy_from_an_impostor_counts_for_nothing() {
 #[test]
 fn a_policy_once_seen_holds_until_its_time_is_over() {
     on_sqlite(|database| async move {
-        let (world, web, _, mx) = with_web(database, policy("enforce", "mx.x.test"));
-        world.zone.add(STS_ZONE).unwrap();
-        world.zone.add(ANNOUNCED).unwrap();
+        let (world, web, mx) = announced(database, policy("enforce", "mx.x.test")).await;
         web.network.host("192.0.2.1", Peer::new().tls(mx));
         world.queue.start();
         assert_eq!(tried(&world).await.as_deref(), Some("mta-sts"));
@@ -383,10 +261,7 @@ fn a_policy_once_seen_holds_until_its_time_is_over() {
 #[test]
 fn a_policy_that_could_not_be_read_is_looked_for_again() {
     on_sqlite(|database| async move {
-        forget(&database).await;
-        let (world, web, _, mx) = with_web(database, policy("enforce", "mx.x.test"));
-        world.zone.add(STS_ZONE).unwrap();
-        world.zone.add(ANNOUNCED).unwrap();
+        let (world, web, mx) = announced(database, policy("enforce", "mx.x.test")).await;
         web.network.host("192.0.2.1", Peer::new().tls(mx));
         world.queue.start();
         assert_eq!(tried(&world).await.as_deref(), Some("mta-sts"));
@@ -412,10 +287,7 @@ fn a_policy_that_could_not_be_read_is_looked_for_again() {
 #[test]
 fn a_policy_is_fetched_again_before_its_time_is_over() {
     on_sqlite(|database| async move {
-        forget(&database).await;
-        let (world, web, _, mx) = with_web(database, policy("enforce", "mx.x.test"));
-        world.zone.add(STS_ZONE).unwrap();
-        world.zone.add(ANNOUNCED).unwrap();
+        let (world, web, mx) = announced(database, policy("enforce", "mx.x.test")).await;
         web.network.host("192.0.2.1", Peer::new().tls(mx));
         world.queue.start();
         for (hours, wanted) in [(0, "mta-sts"), (20, "mta-sts")] {
@@ -432,7 +304,7 @@ fn a_policy_is_fetched_again_before_its_time_is_over() {
 }
 
 /// The counts for x.test, as policy types with the failure and the numbers of successes and failures.
-async fn counted(world: &World) -> Vec<(PolicyType, Option<ResultType>, u64, u64)> {
+pub(crate) async fn counted(world: &World) -> Vec<(PolicyType, Option<ResultType>, u64, u64)> {
     world.reports.flush().await.unwrap();
     let day = Reports::day_of(world.clock.now());
     let tallies = world.reports.tallies(Kind::Tls, day, "x.test", 100).await.unwrap();
@@ -462,10 +334,7 @@ fn what_was_seen_is_counted_for_reports() {
             (None, true, false, vec![(NoPolicyFound, None, 1, 0), (Sts, Some(StsPolicyFetchError), 0, 1)]),
         ] {
             database.execute("DELETE FROM report_tallies", &[]).await.unwrap();
-            forget(&database).await;
-            let (world, web, _, mx) = with_web(database.clone(), page.clone());
-            world.zone.add(STS_ZONE).unwrap();
-            world.zone.add(ANNOUNCED).unwrap();
+            let (world, web, mx) = announced(database.clone(), page.clone()).await;
             let peer = match (secure, proper) {
                 (true, true) => Peer::new().tls(mx),
                 (true, false) => Peer::new().tls(certificate("mx.x.test").1),
@@ -479,21 +348,6 @@ fn what_was_seen_is_counted_for_reports() {
             assert_eq!(found, wanted, "{page:?} {secure} {proper}");
             world.restart().await;
         }
-    });
-}
-
-#[test]
-fn forged_records_are_counted_as_failures_of_dane() {
-    on_sqlite(|database| async move {
-        database.execute("DELETE FROM report_tallies", &[]).await.unwrap();
-        let world = World::new(database, SetUp::default());
-        world.zone.add(ZONE).unwrap();
-        world.zone.add("_25._tcp.mx.x.test BOGUS").unwrap();
-        world.network.host("192.0.2.1", Peer::new().tls(certificate("mx.x.test").1));
-        world.queue.start();
-        assert_eq!(tried(&world).await, None);
-        assert_eq!(counted(&world).await, [(PolicyType::Tlsa, Some(ResultType::DnssecInvalid), 0, 1)]);
-        world.restart().await;
     });
 }
 
