@@ -5,7 +5,7 @@ use std::fs;
 
 use super::storage::Storage;
 use super::unreliable::{Fate, Seen, Unreliable};
-use super::world::{backup, deliver, done, message, settings};
+use super::world::{backup, deliver, done, much_noise, settings};
 use crate::harness::Host;
 
 const BUCKET: &str = "s3://mail/one";
@@ -22,20 +22,6 @@ async fn furnished(storage: &Storage, attempts: u32) -> (Host, Unreliable, tempf
     storage.settings_at(&between.address, &host, &format!("attempts = {attempts}"));
     deliver(&host, "ann@example.test", ["first@x".to_owned()]).await;
     (host, between, destination)
-}
-
-/// Messages that do not compress, enough for several packs.
-fn fill(host: &Host, messages: u32) {
-    let folder = host.mail_root().join("example.test/ann/new");
-    let mut state = 1u64;
-    for n in 0..messages {
-        let mut octets = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            format!("{state:016x}{:016x}", state.rotate_left(17))
-        };
-        let noise: String = (0..2000).map(|_| octets() + "\r\n").collect();
-        fs::write(folder.join(format!("{n}.M1P1.host")), message(&format!("{n}@x"), 1) + &noise).unwrap();
-    }
 }
 
 async fn run(host: &Host, arguments: &[&str]) -> serde_json::Value {
@@ -62,7 +48,7 @@ async fn an_upload_that_is_cut_harms_nothing_and_is_continued() {
     let Some(storage) = Storage::start(&["mail"], false).await else { return };
     let (host, between, _destination) = furnished(&storage, 2).await;
     let first = run(&host, &["create"]).await;
-    fill(&host, 200);
+    much_noise(&host);
     let mut arrived: Vec<String> = Vec::new();
     for fate in [Fate::Cut, Fate::CutBeyond, Fate::SlowDown, Fate::Failed] {
         // One more pack passes each time, and then nothing more.

@@ -6,11 +6,20 @@ use std::time::Duration;
 use postrider::foundations::event::EventKind;
 use postrider::storage::journal::Query;
 use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::whole::furnished;
 use super::world::{backup, command, deliver, done, much_unseen, packs, settings};
 use crate::harness::Host;
+
+/// A directory for drills, where the server is told to make them.
+fn scratch(host: &Host) -> TempDir {
+    let (scratch, config) = (tempfile::tempdir().unwrap(), host.config());
+    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    scratch
+}
 
 async fn metrics(host: &Host) -> String {
     let address = host.address(postrider::config::Protocol::Metrics);
@@ -23,11 +32,9 @@ async fn metrics(host: &Host) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_in_which_nobody_can_log_in_has_failed() {
-    let (destination, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let config = host.config();
-    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
-    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    let scratch = scratch(&host);
     // The mail is there, and the accounts are in another database.
     host.parts().database.execute("DELETE FROM virtual_users", &[]).await.unwrap();
     done(&host, &["create"]).await;
@@ -40,11 +47,8 @@ async fn a_drill_in_which_nobody_can_log_in_has_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     let destination = tempfile::tempdir().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let config = host.config();
-    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
-    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    let scratch = scratch(&host);
     // A file of another program that the server has not seen yet, with bare line feeds.
     fs::write(host.mail_root().join("example.test/ann/.Work.2026 v1\\2e0/cur/1.foreign.host:2,S"), "Subject: x\n\ny\n")
         .unwrap();
@@ -98,11 +102,8 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_can_be_looked_at() {
     let destination = tempfile::tempdir().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let config = host.config();
-    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
-    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    let scratch = scratch(&host);
     done(&host, &["create"]).await;
     let drilled = done(&host, &["drill", "--users", "1", "--keep"]).await;
     assert_eq!(drilled["users"], 1);
@@ -114,16 +115,13 @@ async fn a_drill_can_be_looked_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_that_is_broken_off_leaves_no_mail_behind() {
     let destination = tempfile::tempdir().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
     let host = Host::start().user("ann@example.test").settings(&settings(destination.path())).await;
-    let config = host.config();
-    let setting = format!("[backup]\ndrill_directory = \"{}\"\n", scratch.path().display());
-    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[backup]\n", &setting)).unwrap();
+    let scratch = scratch(&host);
     much_unseen(&host);
     done(&host, &["create"]).await;
     // None of these files has been seen by the server.
     let mut people = tokio::process::Command::new(env!("CARGO_BIN_EXE_postrider"));
-    let output = people.arg("--config").arg(&config).args(["backup", "drill"]).output().await.unwrap();
+    let output = people.arg("--config").arg(host.config()).args(["backup", "drill"]).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("3000 had no UID yet") && said.contains("no content was compared"), "{said}");
     let restored = |messages: usize| {

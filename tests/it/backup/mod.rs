@@ -15,6 +15,7 @@ mod retention;
 mod ssh;
 mod stack;
 mod storage;
+mod unreadable;
 mod unreliable;
 mod whole;
 mod world;

@@ -97,12 +97,26 @@ pub fn packs(destination: &Path) -> Vec<PathBuf> {
 
 /// Gives ann 3,000 messages that the server has not seen, in a directory.
 pub fn much_unseen(host: &Host) -> PathBuf {
+    unseen(host, 3000, |n| message(&format!("{n}@x"), 40))
+}
+
+/// Gives ann 200 messages that do not compress, enough for several packs of a mebibyte.
+pub fn much_noise(host: &Host) {
+    let mut state = 1u64;
+    let mut line = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{state:016x}{:016x}\r\n", state.rotate_left(17))
+    };
+    unseen(host, 200, |n| message(&format!("{n}@x"), 1) + &(0..2000).map(|_| line()).collect::<String>());
+}
+
+fn unseen(host: &Host, messages: u32, mut content: impl FnMut(u32) -> String) -> PathBuf {
     let folder = host.mail_root().join("example.test/ann");
     for directory in ["cur", "new", "tmp"] {
         fs::create_dir_all(folder.join(directory)).unwrap();
     }
-    for n in 0..3000 {
-        fs::write(folder.join(format!("new/{n}.M1P1.host")), message(&format!("{n}@x"), 40)).unwrap();
+    for n in 0..messages {
+        fs::write(folder.join(format!("new/{n}.M1P1.host")), content(n)).unwrap();
     }
     folder
 }
