@@ -3,7 +3,7 @@
 use postrider::config::Protocol;
 use postrider::storage::cluster::Nodes;
 use postrider::storage::database::{Dialect, Sql, Val};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::moves::command;
 use super::on_shared_engines;
@@ -27,18 +27,9 @@ async fn claimant(world: &World) -> Option<String> {
 
 async fn what_a_node_sends_is_its_own(dialect: Dialect) {
     let Some(world) = World::new(dialect).await else { return };
-    // Another server that accepts connections and says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let exchanger = silent.local_addr().unwrap();
     let more = "[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"[127.0.0.1]\"\n";
-    let a = world.node_with("a", BRISK, more, exchanger).await;
-    let mut smtp = Smtp::hello(a.tls(Protocol::Submissions).await, "EHLO client.example").await;
-    smtp.log_in("ann@example.test", PASSWORD).await;
-    let letter = "From: ann@example.test\r\nSubject: Far\r\n\r\nText\r\n";
-    let reply = smtp.deliver("ann@example.test", &["someone@elsewhere.example"], letter).await;
-    assert_eq!(reply.code, 250, "{}", reply.text());
-    let (connection, _) = silent.accept().await.unwrap();
-    until("a claims what it sends", async || claimant(&world).await.as_deref() == Some("a")).await;
+    let (a, silent, connection) = sending(&world, more).await;
+    let exchanger = silent.local_addr().unwrap();
 
     // Another node with the same host name takes nothing away: not when it starts, nor while it works.
     let b = world.node_with("b", BRISK, more, exchanger).await;
@@ -63,13 +54,18 @@ async fn what_a_node_sends_is_its_own(dialect: Dialect) {
     world.end().await;
 }
 
-/// Makes a node accept a letter for another host.
-async fn submit(node: &Node) {
-    let mut smtp = Smtp::hello(node.tls(Protocol::Submissions).await, "EHLO client.example").await;
+/// A node that sends a letter to another server, which accepts connections and says nothing.
+async fn sending(world: &World, more: &str) -> (Node, TcpListener, TcpStream) {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let a = world.node_with("a", BRISK, more, silent.local_addr().unwrap()).await;
+    let mut smtp = Smtp::hello(a.tls(Protocol::Submissions).await, "EHLO client.example").await;
     smtp.log_in("ann@example.test", PASSWORD).await;
     let letter = "From: ann@example.test\r\nSubject: Far\r\n\r\nText\r\n";
     let reply = smtp.deliver("ann@example.test", &["someone@elsewhere.example"], letter).await;
     assert_eq!(reply.code, 250, "{}", reply.text());
+    let (connection, _) = silent.accept().await.unwrap();
+    until("a claims what it sends", async || claimant(world).await.as_deref() == Some("a")).await;
+    (a, silent, connection)
 }
 
 /// How often something was recorded about a node.
@@ -81,12 +77,8 @@ async fn recorded(world: &World, node: &str, what: &str) -> i64 {
 
 async fn what_a_dead_node_was_sending_is_sent_by_another(dialect: Dialect) {
     let Some(world) = World::new(dialect).await else { return };
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (a, silent, connection) = sending(&world, ROUTE).await;
     let exchanger = silent.local_addr().unwrap();
-    let a = world.node_with("a", BRISK, ROUTE, exchanger).await;
-    submit(&a).await;
-    let (connection, _) = silent.accept().await.unwrap();
-    until("a claims what it sends", async || claimant(&world).await.as_deref() == Some("a")).await;
     let b = world.node_with("b", BRISK, ROUTE, exchanger).await;
     // As long as it is alive nobody takes anything from it: its lease ends and is renewed many times meanwhile.
     let renewed = async || {
@@ -107,12 +99,8 @@ async fn what_a_dead_node_was_sending_is_sent_by_another(dialect: Dialect) {
 
 async fn nodes_with_queues_of_their_own_say_so(dialect: Dialect) {
     let Some(world) = World::new(dialect).await else { return };
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (a, silent, connection) = sending(&world, ROUTE).await;
     let exchanger = silent.local_addr().unwrap();
-    let a = world.node_with("a", BRISK, ROUTE, exchanger).await;
-    submit(&a).await;
-    let (connection, _) = silent.accept().await.unwrap();
-    until("a claims what it sends", async || claimant(&world).await.as_deref() == Some("a")).await;
     let elsewhere = format!("{ROUTE}directory = \"{}\"\n", world.mail_root().join("../spool-of-b").display());
     let b = world.node_with("b", BRISK, &elsewhere, exchanger).await;
     for node in ["a", "b"] {

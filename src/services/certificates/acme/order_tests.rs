@@ -41,6 +41,21 @@ const REPLACING: (u16, &str) = (
 const REPLACED: (u16, &str) = (409, r#"{"type":"urn:ietf:params:acme:error:alreadyReplaced","status":409}"#);
 const LIMITED: (u16, &str) = (429, r#"{"type":"urn:ietf:params:acme:error:rateLimited","status":429}"#);
 
+async fn account_at(authority: impl HttpClient) -> Account {
+    let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
+    let builder = Account::builder_with_http(Box::new(authority));
+    builder.create(&new, "/directory".to_owned(), None).await.unwrap().0
+}
+
+/// What comes of an order for these names.
+async fn obtained_from(authority: impl HttpClient, names: &[impl AsRef<str>]) -> Result<String, super::Error> {
+    let account = account_at(authority).await;
+    let domains: Vec<Domain> = names.iter().map(|name| name.as_ref().parse().unwrap()).collect();
+    let (certificate, retry_after) = (AcmeCertificate::default(), RetryAfter::default());
+    let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
+    obtain((&certificate, &domains), (&account, &retry_after), &challenges, None, &key).await
+}
+
 #[tokio::test]
 async fn an_order_that_may_not_replace_is_placed_without() {
     for (answers, is_taken) in [
@@ -52,9 +67,7 @@ async fn an_order_that_may_not_replace_is_placed_without() {
         (vec![LIMITED], false),
     ] {
         let left = Arc::new(Mutex::new(answers.clone()));
-        let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-        let builder = Account::builder_with_http(Box::new(Authority(Arc::clone(&left))));
-        let (account, _) = builder.create(&new, "/directory".to_owned(), None).await.unwrap();
+        let account = account_at(Authority(Arc::clone(&left))).await;
         let replaces = CertificateIdentifier {
             authority_key_identifier: "aYhba4dGQEHhs3uEe6CuLN4ByNQ".into(),
             serial: "AIdlQyE".into(),
@@ -142,15 +155,7 @@ async fn every_name_that_is_refused_is_told() {
         (&["a.test", "b.test", "c.test"], &["a.test", "c.test"], Err(["a.test", "c.test"].as_slice())),
     ] {
         let authority = Checking { names, lost, asked: Mutex::default() };
-        let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-        let builder = Account::builder_with_http(Box::new(authority));
-        let (account, _) = builder.create(&new, "/directory".to_owned(), None).await.unwrap();
-        let certificate = AcmeCertificate::default();
-        let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
-        let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
-        let obtained =
-            obtain((&certificate, &domains), (&account, &RetryAfter::default()), &challenges, None, &key).await;
-        match (obtained, wanted) {
+        match (obtained_from(authority, names).await, wanted) {
             (Ok(chain), Ok(wanted)) => assert_eq!(chain, wanted),
             (Err(super::Error::NotOurs { refused, .. }), Err(wanted)) => {
                 let told: Vec<&str> = refused.iter().map(|one| one.name.as_str()).collect();
@@ -231,15 +236,7 @@ async fn names_that_an_authority_refuses_without_saying_which_are_found() {
     ] {
         let made: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
         let authority = Terse { lost, problem, orders: Arc::clone(&made) };
-        let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-        let builder = Account::builder_with_http(Box::new(authority));
-        let (account, _) = builder.create(&new, "/directory".to_owned(), None).await.unwrap();
-        let certificate = AcmeCertificate::default();
-        let domains: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
-        let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
-        let error = obtain((&certificate, &domains), (&account, &RetryAfter::default()), &challenges, None, &key)
-            .await
-            .unwrap_err();
+        let error = obtained_from(authority, names).await.unwrap_err();
         let told: Option<Vec<&str>> = match &error {
             super::Error::NotOurs { refused, .. } => Some(refused.iter().map(|one| one.name.as_str()).collect()),
             _ => None,
