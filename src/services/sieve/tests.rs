@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::foundations::address::{Address, Domain, ReversePath};
-use crate::foundations::mail::{Message, Structure, transfer};
-use crate::foundations::settings::ByteSize;
+use crate::foundations::mail::Message;
+
+mod limits;
+mod mistakes;
+mod replies;
 
 /// A world with two folders, a script that is there, and a handle that has been seen.
 #[derive(Debug)]
@@ -221,51 +224,6 @@ fn what_stands_around_the_parts_of_a_message_is_two_texts() {
     }
 }
 
-/// RFC 5230 §4.2: each subject was answered.
-#[test]
-fn variables_do_not_tell_one_automatic_reply_from_another() {
-    let replies = |arguments: &str| -> Vec<Vacation> {
-        let source = format!(
-            "require [\"vacation\", \"variables\"];\n\
-             if header :matches \"subject\" \"*\" {{ set \"s\" \"${{1}}\"; }} vacation {arguments};"
-        );
-        let answer = |subject: &str| {
-            let message = Message::new(MESSAGE.replace("[rust]", subject).into_bytes());
-            let actions = run_on(&message, &source, &SieveSettings::default()).actions;
-            actions.into_iter().find_map(|action| match action {
-                Action::Vacation(vacation) => Some(*vacation),
-                _ => None,
-            })
-        };
-        ["one", "two"].into_iter().filter_map(answer).collect()
-    };
-    let mut handles = std::collections::BTreeSet::new();
-    for arguments in
-        [":subject \"Away: ${s}\" \"text\"", "\"about ${s}\"", "\"text\"", ":subject \"Away: ${1}\" \"text\""]
-    {
-        let replies = replies(arguments);
-        assert_eq!((replies.len(), &replies[0].handle), (2, &replies[1].handle), "{arguments}");
-        handles.insert(replies[0].handle.clone());
-    }
-    assert_eq!(handles.len(), 4);
-}
-
-/// RFC 5228 §2.4.2.2.
-#[test]
-fn what_is_no_name_of_a_field_is_no_mistake_in_a_test() {
-    for test in [
-        "header \"From:\" \"x\"",
-        "address [\"From:\"] \"x\"",
-        "exists \"a b\"",
-        "date \"Date:\" \"year\" \"2023\"",
-        "duplicate :header \"Message-ID:\"",
-    ] {
-        let source = format!("require [\"date\", \"duplicate\"]; if {test} {{ discard; }}");
-        let warnings = compile(source.as_bytes(), &SieveSettings::default()).unwrap().warnings;
-        assert_eq!((decided(&source).as_str(), warnings.len()), ("implicit keep", 1), "{test}");
-    }
-}
-
 /// RFC 5260 §6: each name was counted by itself.
 #[test]
 fn index_counts_the_fields_of_all_names() {
@@ -302,64 +260,6 @@ fn without_time_nothing_is_a_duplicate() {
 }
 
 #[test]
-fn mistakes_are_all_told_with_their_places() {
-    let source = "require [\"fileinto\", \"vacatoin\"];\nif header :contans \"a\" \"b\" {\n  filinto \"x\";\n}\nredirect \"nobody\";\nkeep";
-    let mistakes = compile(source.as_bytes(), &SieveSettings::default()).unwrap_err();
-    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-    for (line, part) in [
-        ("line 1, column 22: ", "did you mean 'vacation'?"),
-        ("line 2, column 11: ", "did you mean ':contains'?"),
-        ("line 3, column 3: ", "did you mean 'fileinto'?"),
-        ("line 5, column 10: ", "not an address"),
-        ("line 6, column 5: ", "expected ';' or a block"),
-    ] {
-        assert!(
-            told.iter().any(|told| told.starts_with(line) && told.contains(part)),
-            "{line}{part} is not in {told:#?}"
-        );
-    }
-    assert_eq!(told.len(), 5, "{told:#?}");
-}
-
-#[test]
-fn one_extension_is_named_for_a_word_that_several_bring() {
-    let mistakes = compile(b"if spamtest :is \"1\" { stop; }", &SieveSettings::default()).unwrap_err();
-    let wanted =
-        "line 1, column 4: unknown test 'spamtest' without its extension: write require \"spamtest\"; at the beginning";
-    assert_eq!(mistakes[0].to_string(), wanted);
-}
-
-/// They were said to have tests, which only the checker saw.
-#[test]
-fn commands_without_a_semicolon_are_told_so() {
-    for (source, told) in [
-        ("keep\nstop;", "line 2, column 1: expected ';' before 'stop'"),
-        ("redirect \"a@b.test\"\nif true { keep; }", "line 2, column 1: expected ';' before 'if'"),
-        ("if true { discard stop; }", "line 1, column 19: expected ';' before 'stop'"),
-        ("if true { stop; } else if true { keep; }", "line 1, column 24: write 'elsif' instead of 'else if'"),
-        ("if true { stop; } else keep;", "line 1, column 24: expected '{' before 'keep'"),
-        ("keep true;", "line 1, column 1: the keep command accepts no sub-tests, but tests are specified"),
-    ] {
-        let mistakes = compile(source.as_bytes(), &SieveSettings::default()).unwrap_err();
-        assert_eq!(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(), [told], "{source}");
-    }
-}
-
-#[test]
-fn regular_expressions_have_room_together() {
-    let settings = SieveSettings { regex_total: ByteSize::kib(16), ..SieveSettings::default() };
-    let script = |keys: usize| {
-        let keys: Vec<String> = (0..keys).map(|n| format!("\"^a{n}$\"")).collect();
-        format!("require \"regex\";\nif header :regex \"subject\" [{}] {{ discard; }}", keys.join(",\n"))
-    };
-    assert!(compile(script(4).as_bytes(), &settings).is_ok());
-    let mistakes = compile(script(6).as_bytes(), &settings).unwrap_err();
-    let lines: Vec<u32> = mistakes.iter().map(|mistake| mistake.line).collect();
-    assert_eq!(lines, [6, 7]);
-    assert!(mistakes[0].to_string().contains("more than 16384 octets"), "{}", mistakes[0]);
-}
-
-#[test]
 fn encoded_characters() {
     for (text, wanted) in [
         ("${hex:40}", "@"),
@@ -378,67 +278,6 @@ fn encoded_characters() {
     ] {
         let reject = format!("require [\"encoded-character\", \"reject\"]; reject \"{text}\";");
         assert_eq!(decided(&reject), format!("reject {wanted}"), "{text}");
-    }
-}
-
-/// Each of them must not have all of the rest read for its sake.
-#[test]
-fn strings_of_nothing_but_openings_end() {
-    let openings = "${".repeat(500_000);
-    for extension in ["encoded-character", "variables"] {
-        for end in ["", "}", ":}"] {
-            let script = format!("require [\"{extension}\", \"reject\"]; reject \"{openings}{end}\";");
-            assert!(compile(script.as_bytes(), &SieveSettings::default()).is_ok(), "{extension} {end}");
-        }
-    }
-}
-
-#[test]
-fn a_reply_is_a_whole_message() {
-    let outcome = run_with_settings(
-        "require \"vacation\"; vacation :days 0 \"Ich bin für Tage fort.\";",
-        &SieveSettings::default(),
-    );
-    let Some(Action::Vacation(vacation)) = outcome.actions.first() else { panic!("{outcome:?}") };
-    assert_eq!(vacation.period, std::time::Duration::from_secs(86_400));
-    let text = String::from_utf8(vacation.reply.bytes().to_vec()).unwrap();
-    for line in [
-        "From: ann@example.test\r\n",
-        "To: \"Bob\" <bob@example.com>\r\n",
-        "In-Reply-To: <1@example.com>\r\n",
-        "Auto-Submitted: auto-replied (vacation)\r\n",
-        "\r\n\r\nIch bin für Tage fort.\r\n",
-    ] {
-        assert!(text.contains(line), "{line:?} is not in {text}");
-    }
-}
-
-/// Whoever writes to two of the owner's addresses would be answered twice.
-#[test]
-fn a_reply_is_the_same_whichever_address_it_is_from() {
-    let handle = |to: &str| {
-        let message = Message::new(MESSAGE.replace("ann@example.test", to));
-        let source = "require \"vacation\"; vacation :addresses \"sales@example.test\" \"gone\";";
-        match run_on(&message, source, &SieveSettings::default()).actions.into_iter().next() {
-            Some(Action::Vacation(vacation)) => vacation.handle,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(handle("ann@example.test"), handle("sales@example.test"));
-}
-
-#[test]
-fn a_long_paragraph_of_a_reply_is_cut_by_an_encoding() {
-    for paragraph in ["x".repeat(1500), "я".repeat(750)] {
-        let outcome =
-            run_with_settings(&format!("require \"vacation\"; vacation \"{paragraph}\";"), &SieveSettings::default());
-        let Some(Action::Vacation(vacation)) = outcome.actions.first() else { panic!("{outcome:?}") };
-        let bytes = vacation.reply.bytes();
-        assert!(bytes.split(|octet| *octet == b'\n').all(|line| line.len() < 998), "{}", bytes.escape_ascii());
-        let structure = Structure::of(&bytes);
-        let part = &structure.parts()[0];
-        let text = transfer::decode(part.fields.encoding, structure.body(part), usize::MAX);
-        assert_eq!(String::from_utf8_lossy(&text), format!("{paragraph}\r\n"));
     }
 }
 
@@ -466,91 +305,6 @@ fn an_aborted_script_leaves_the_message_as_it_came() {
     );
     assert!(outcome.failure.is_some());
     assert_eq!(&outcome.message.bytes()[..], MESSAGE.as_bytes());
-}
-
-#[test]
-fn limits_end_a_script_and_keep_the_message() {
-    let small = SieveSettings { work: 2_000, redirects: 1, actions: 2, ..SieveSettings::default() };
-    for source in [
-        "if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} \
-         if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} if header \"a\" \"b\" {} discard;",
-        "redirect \"a@example.org\"; redirect \"b@example.org\";",
-        "require \"fileinto\"; fileinto \"a\"; fileinto \"b\"; fileinto \"c\";",
-    ] {
-        let outcome = run_with_settings(source, &small);
-        assert!(outcome.failure.is_some(), "{source}");
-        assert!(matches!(&outcome.actions[..], [Action::Keep { implicit: true, .. }]), "{source}");
-    }
-    let deep = format!("{}{}", "if true {".repeat(500), "}".repeat(500));
-    assert!(compile(deep.as_bytes(), &SieveSettings::default()).is_err());
-}
-
-/// Before it is copied, and before the whole message is copied again for each edited header.
-#[test]
-fn copies_are_work() {
-    let named = format!("set \"a\" \"{}\";", "${0}".repeat(500));
-    let edited = "addheader \"X-A\" \"b\"; fileinto :copy \"a\"; addheader \"X-A\" \"b\"; fileinto :copy \"b\";";
-    for (source, least) in [
-        (format!("require \"variables\"; if header :matches \"Subject\" \"*\" {{ {named} }}"), 500 * 12),
-        (format!("require [\"copy\", \"editheader\", \"fileinto\"]; {edited}"), 2 * MESSAGE.len() as u64),
-    ] {
-        let with = |work| run_with_settings(&source, &SieveSettings { work, ..SieveSettings::default() }).failure;
-        assert!(with(least).is_some(), "{source}");
-        assert!(with(least + 3_000).is_none(), "{source}: {:?}", with(least + 3_000));
-    }
-}
-
-/// Loops come by them again and again, and what is found for each is held.
-#[test]
-fn long_lists_are_work() {
-    let list = |text: &str| format!("[{}]", vec![format!("\"{text}\""); 1_000].join(","));
-    for (requires, source, least) in [
-        ("imap4flags", format!("setflag \"{}\";", "k ".repeat(1_000)), 50_000),
-        ("imap4flags", format!("if hasflag {} \"x\" {{}}", list("a")), 30_000),
-        ("copy", format!("if header \"x-none\" {} {{}}", list("k")), 15_000),
-        ("relational", format!("if header :count \"gt\" \"x-none\" {} {{}}", list("9")), 15_000),
-        ("body", format!("if body :content {} \"x\" {{}}", list("a/b")), 30_000),
-        ("mailbox", format!("if mailboxexists {} {{}}", list("INBOX")), 1_000_000),
-        ("mboxmetadata", format!("if metadataexists \"INBOX\" {} {{}}", list("/private/comment")), 5_000_000),
-        ("vacation", format!("vacation :addresses {} \"x\";", list("b@c.test")), 500_000),
-        (
-            "mime",
-            format!("addheader \"X-A\" \"a/b; c=d\"; if header :mime :param {} \"X-A\" \"x\" {{}}", list("c")),
-            500_000,
-        ),
-    ] {
-        let source = format!("require [\"{requires}\", \"editheader\", \"variables\"]; {source}");
-        let with = |work| run_with_settings(&source, &SieveSettings { work, ..SieveSettings::default() }).failure;
-        assert!(with(least).is_some(), "{requires}");
-        assert!(with(least * 2 + 50_000).is_none(), "{requires}: {:?}", with(least * 2 + 50_000));
-    }
-}
-
-/// Of each recipient it is asked whether it means the owner.
-#[test]
-fn owner_and_message_may_have_many_addresses() {
-    let own = (0..1_000).map(|n| format!("\"own{n}@example.test\"")).collect::<Vec<_>>().join(",");
-    let to = (0..100).map(|n| format!("To: {}\r\n", format!("{n}@b.test,").repeat(900))).collect::<String>();
-    let message = Message::new(format!("From: bob@example.com\r\n{to}Cc: Me <OWN7@Example.test>\r\n\r\nx\r\n"));
-    let source = format!("require \"vacation\"; vacation :addresses [{own}] \"gone\";");
-    let settings = SieveSettings::default();
-    let Some(Action::Vacation(vacation)) = run_on(&message, &source, &settings).actions.into_iter().next() else {
-        panic!("no answer")
-    };
-    let text = String::from_utf8(vacation.reply.bytes().to_vec()).unwrap();
-    assert!(text.contains("From: own7@example.test\r\n"), "{text}");
-}
-
-#[test]
-fn mistakes_are_bounded() {
-    let names = (0..2_000).map(|n| format!("\"nothing{n}\"")).collect::<Vec<_>>().join(",");
-    for source in [format!("require [{names}];"), "$ ".repeat(2_000), "bad :tag;\n".repeat(2_000)] {
-        let found = compile(source.as_bytes(), &SieveSettings::default()).err().unwrap();
-        assert!((100..=101).contains(&found.len()), "{}: {}", found.len(), &source[..20]);
-    }
-    let long = "x".repeat(10_000);
-    let found = compile(format!("require \"{long}\";").as_bytes(), &SieveSettings::default()).err().unwrap();
-    assert!(found[0].said.text.len() < 300, "{}", found[0].said.text);
 }
 
 #[test]
