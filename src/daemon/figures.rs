@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Listening, Parts, Unopened, other_roles};
 use crate::foundations::event::EventKind;
 use crate::protocols::metrics::{Figure, FigureKind, Gather, Room, Sample};
-use crate::services::backup::{Run, last_runs};
+use crate::services::backup::{Run, RunKind, last_runs};
 use crate::services::certificates::{Standing, State};
 use crate::services::overview::{Disk, Flow, flows};
 use crate::services::served::{Inspection, Report};
@@ -350,15 +350,15 @@ fn backups(parts: &Arc<Parts>) -> Gather {
                     return Vec::new();
                 }
             };
-            let of = |what: &str| runs.iter().find(|run| run.what == what);
+            let of = |what: RunKind| runs.iter().find(|run| run.what == what);
             let figure = |name, help, read: &dyn Fn(&Run) -> f64| {
-                let value = |what: &&str| ((*what).to_owned(), of(what).map_or(0.0, read));
+                let value = |what: &RunKind| (what.word().to_owned(), of(*what).map_or(0.0, read));
                 Figure::labelled(name, help, FigureKind::Gauge, "run", KINDS.iter().map(value))
             };
             let succeeded = |run: &Run| run.succeeded_at.map_or(0.0, |at| at.unix_seconds() as f64);
             let failed = |run: &Run| f64::from(u8::from(run.problem.is_some()));
-            let differences = of("drill").and_then(|run| run.differences).unwrap_or(0);
-            let recovery = of("drill").and_then(|run| run.recovery_milliseconds).unwrap_or(0);
+            let differences = of(RunKind::Drill).and_then(|run| run.differences).unwrap_or(0);
+            let recovery = of(RunKind::Drill).and_then(|run| run.recovery_milliseconds).unwrap_or(0);
             vec![
                 figure(
                     "backup_succeeded_seconds",
@@ -447,4 +447,4 @@ fn failed(reports: &[Report]) -> Figure {
 }
 
 /// Runs that an administrator should have on a timer.
-const KINDS: [&str; 5] = ["created", "verified", "pruned", "pushed", "drill"];
+const KINDS: [RunKind; 5] = [RunKind::Created, RunKind::Verified, RunKind::Pruned, RunKind::Pushed, RunKind::Drill];

@@ -24,7 +24,7 @@ use crate::foundations::files;
 use crate::foundations::net::{Bind, Inherited};
 use crate::foundations::secret::Secret;
 use crate::services::backup::{
-    self, Access, Progress, QueueFate, Repository, Selection, Snapshot, SnapshotId, UserEntry,
+    self, Access, Progress, QueueFate, Repository, RunKind, Selection, Snapshot, SnapshotId, UserEntry,
 };
 use crate::services::login;
 use crate::storage::directory::{PasswordOwner, Standing};
@@ -100,12 +100,12 @@ pub(super) async fn run(arguments: Drill, place: &Place<'_>) -> Outcome {
         Ok(drilled) => {
             let recovery = drilled.recovery_seconds.map(Duration::from_secs_f64);
             let report = match drilled.differences.first() {
-                None => Report::done("drill", begun),
-                Some(difference) => Report::failed("drill", begun, difference),
+                None => Report::done(RunKind::Drill, begun),
+                Some(difference) => Report::failed(RunKind::Drill, begun, difference),
             };
             report.recovered_within(recovery).differing(drilled.different).with("drill", drilled)
         }
-        Err(error) => Report::failed("drill", begun, &told(error)),
+        Err(error) => Report::failed(RunKind::Drill, begun, &told(error)),
     };
     // A drill is possible even if the database is lost.
     if let Ok(accounts) = place.context.accounts().await {

@@ -24,7 +24,7 @@ use crate::foundations::clock::{SharedClock, SystemClock, Timestamp};
 use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::event::EventKind;
 use crate::services::backup::{
-    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, SnapshotId,
+    self, Access, BackupSettings, Depth, Destination, Extent, Progress, Remote, Repository, RunKind, SnapshotId,
 };
 use crate::storage::journal::{Journal, Order, Query};
 use progress::ProgressBar;
@@ -204,11 +204,11 @@ async fn create(place: &Place<'_>, how: Create) -> Outcome {
         },
     };
     let report = match &result {
-        Ok(taken) => Report::done("created", begun)
+        Ok(taken) => Report::done(RunKind::Created, begun)
             .with("backup", taken.created.id.to_string())
             .with("totals", &taken.created)
             .with("left_out", &taken.left_out),
-        Err(error) => Report::failed("created", begun, &told(error)),
+        Err(error) => Report::failed(RunKind::Created, begun, &told(error)),
     };
     let report = report.with("destination", place.settings.destination.to_string());
     report.write(&accounts, &place.clock).await;
@@ -337,8 +337,8 @@ async fn verify(place: &Place<'_>, backup: Option<SnapshotId>, quick: bool) -> O
     drop(bar);
     let is_sound = verified.problems.is_empty();
     let report = match verified.problems.first() {
-        None => Report::done("verified", begun),
-        Some(problem) => Report::failed("verified", begun, problem),
+        None => Report::done(RunKind::Verified, begun),
+        Some(problem) => Report::failed(RunKind::Verified, begun, problem),
     };
     // The result is shown even if the database cannot be reached.
     if let Ok(accounts) = place.context.accounts().await {
@@ -413,8 +413,8 @@ async fn copy(place: &Place<'_>, remote: Option<Remote>, direction: Direction) -
         && let Ok(accounts) = place.context.accounts().await
     {
         let report = match &result {
-            Ok(()) => Report::done("pushed", begun).with("remote", remote.to_string()),
-            Err(error) => Report::failed("pushed", begun, &error.to_string()),
+            Ok(()) => Report::done(RunKind::Pushed, begun).with("remote", remote.to_string()),
+            Err(error) => Report::failed(RunKind::Pushed, begun, &error.to_string()),
         };
         report.write(&accounts, &place.clock).await;
         accounts.closed().await;

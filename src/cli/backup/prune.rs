@@ -5,7 +5,7 @@ use crate::cli::exit::{Exit, Outcome};
 use crate::cli::output::{Output, print};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::{amount, are, counted};
-use crate::services::backup::{self, Access, Damaged, Error, Pruned, SnapshotId};
+use crate::services::backup::{self, Access, Damaged, Error, Pruned, RunKind, SnapshotId};
 use crate::storage::journal::Believed;
 
 /// Prune.
@@ -90,14 +90,14 @@ pub(super) async fn run(arguments: Prune, place: &Place<'_>) -> Outcome {
 /// Records the result. A mistaken request does not count as a failed run.
 async fn report(result: &Result<Pruned, Error>, begun: Timestamp, accounts: &Accounts, place: &Place<'_>) {
     let report = match result {
-        Ok(pruned) if pruned.held.is_empty() => Report::done("pruned", begun).with("pruned", pruned),
+        Ok(pruned) if pruned.held.is_empty() => Report::done(RunKind::Pruned, begun).with("pruned", pruned),
         Ok(pruned) => {
             let mut told = pruned.clone();
             told.held.truncate(HELD_TOLD);
-            Report::failed("pruned", begun, &held(pruned)).with("pruned", told)
+            Report::failed(RunKind::Pruned, begun, &held(pruned)).with("pruned", told)
         }
         Err(Error::NoSnapshot(_) | Error::OnlyOne(_)) => return,
-        Err(error) => Report::failed("pruned", begun, &error.to_string()),
+        Err(error) => Report::failed(RunKind::Pruned, begun, &error.to_string()),
     };
     report.write(accounts, &place.clock).await;
 }

@@ -7,12 +7,12 @@ use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
-use crate::services::backup::{Run, note_run};
+use crate::services::backup::{Run, RunKind, note_run};
 use crate::storage::journal::Journal;
 
 /// The result of a run, for the journal and the metrics.
 pub(super) struct Report {
-    what: &'static str,
+    what: RunKind,
     begun: Timestamp,
     problem: Option<String>,
     recovery: Option<Duration>,
@@ -25,12 +25,12 @@ const LONGEST: usize = 1000;
 
 impl Report {
     /// A successful run.
-    pub(super) const fn done(what: &'static str, begun: Timestamp) -> Self {
+    pub(super) const fn done(what: RunKind, begun: Timestamp) -> Self {
         Self { what, begun, problem: None, recovery: None, differences: None, details: Vec::new() }
     }
 
     /// A failed run.
-    pub(super) fn failed(what: &'static str, begun: Timestamp, because: &str) -> Self {
+    pub(super) fn failed(what: RunKind, begun: Timestamp, because: &str) -> Self {
         let because = because.chars().take(LONGEST).collect();
         Self { problem: Some(because), ..Self::done(what, begun) }
     }
@@ -58,7 +58,7 @@ impl Report {
         let now = clock.now();
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let run = Run {
-            what: self.what.to_owned(),
+            what: self.what,
             at: now,
             succeeded_at: None,
             milliseconds: millis(now.since(self.begun)),
@@ -70,7 +70,7 @@ impl Report {
             eprintln!("postrider: the result cannot be recorded: {error}");
         }
         let result = if self.problem.is_none() { "ok" } else { "failed" };
-        let event = Event::new(now, EventKind::Backup).with("what", self.what).with("result", result);
+        let event = Event::new(now, EventKind::Backup).with("what", self.what.word()).with("result", result);
         let mut event = event.with("milliseconds", run.milliseconds);
         if let Some(problem) = self.problem {
             event = event.with("problem", problem);

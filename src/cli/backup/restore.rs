@@ -18,8 +18,8 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::{amount, counted};
 use crate::foundations::files;
 use crate::services::backup::{
-    self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, Selection, Snapshot,
-    SnapshotId, missing_accounts, restore_database, restore_files, restore_mail, restore_missing_accounts,
+    self, Access, AccountRestored, Destination, Progress, QueueFate, Repository, Restored, RunKind, Selection,
+    Snapshot, SnapshotId, missing_accounts, restore_database, restore_files, restore_mail, restore_missing_accounts,
     restore_missing_calendars, saved_accounts,
 };
 use crate::storage::database::{Database, DatabaseUrl};
@@ -317,7 +317,7 @@ async fn into_server(work: &Work<'_>, selection: Selection, fate: QueueFate) -> 
             restore_missing_calendars(repository, snapshot, &selection, &calendars, place.clock.now()).await?;
         told.calendars = Some(put_back);
     }
-    let report = Report::done("restored", begun).with("backup", snapshot.id.to_string()).with("selection", what);
+    let report = Report::done(RunKind::Restored, begun).with("backup", snapshot.id.to_string()).with("selection", what);
     report
         .with("restored", &told.mail)
         .with("accounts", &told.accounts)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::runs::{Run, last_runs};
+use super::runs::{Run, RunKind, last_runs};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::storage::database::Database;
@@ -14,8 +14,8 @@ use crate::storage::journal::{self, Journal, Query};
 /// The last run of a kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunReport {
-    /// The kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
-    pub what: String,
+    /// The kind.
+    pub what: RunKind,
     /// When it ended.
     pub at: Timestamp,
     /// When one last succeeded.
@@ -70,7 +70,7 @@ pub async fn history(database: &Database, journal: &Journal) -> Result<Vec<RunRe
         };
         let events = journal.query(&query).await?;
         let event =
-            events.into_iter().find(|event| event.details.get("what").and_then(Value::as_str) == Some(&run.what));
+            events.into_iter().find(|event| event.details.get("what").and_then(Value::as_str) == Some(run.what.word()));
         reports.push(report(run, event.as_ref()));
     }
     Ok(reports)
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn tells_what_the_event_tells() {
         let run = Run {
-            what: "drill".to_owned(),
+            what: RunKind::Drill,
             at: Timestamp::EPOCH,
             succeeded_at: None,
             milliseconds: 7,

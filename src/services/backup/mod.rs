@@ -63,7 +63,7 @@ pub use repository::{Access, ObjectId, Repository, Snapshot, SnapshotId, Totals,
 pub use restore::{AccountRestored, QueueFate, Restored, Selection, missing_accounts, saved_accounts};
 pub use restore::{restore_database, restore_files, restore_mail, restore_missing_accounts, restore_missing_calendars};
 pub use retention::kept;
-pub use runs::{Run, last_runs, note_run};
+pub use runs::{Run, RunKind, last_runs, note_run};
 pub use s3::{AddressStyle, BucketPlace, S3Settings};
 pub use seal::is_recipient;
 pub use settings::{BackupSettings, RetentionSettings};

@@ -1,14 +1,50 @@
 //! The result of the last run of each kind, for the metrics.
 
+use serde::Serialize;
+
 use super::Error;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Database, Val};
 
+/// What a run has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunKind {
+    /// It has made a backup.
+    Created,
+    /// It has read backups to see whether they are undamaged.
+    Verified,
+    /// It has removed old backups.
+    Pruned,
+    /// It has copied the backups to another place.
+    Pushed,
+    /// It has restored a backup.
+    Restored,
+    /// It has tried what a server made from a backup can do.
+    Drill,
+}
+
+impl RunKind {
+    const ALL: [Self; 6] = [Self::Created, Self::Verified, Self::Pruned, Self::Pushed, Self::Restored, Self::Drill];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Verified => "verified",
+            Self::Pruned => "pruned",
+            Self::Pushed => "pushed",
+            Self::Restored => "restored",
+            Self::Drill => "drill",
+        }
+    }
+}
+
 /// The last run of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The kind: `created`, `verified`, `pruned`, `drill`, `pushed`.
-    pub what: String,
+    /// The kind.
+    pub what: RunKind,
     /// When it ended.
     pub at: Timestamp,
     /// When one last succeeded.
@@ -34,7 +70,7 @@ pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
     // A failure does not erase the last success.
     let mut others = vec!["at", "milliseconds", "recovery_milliseconds", "problem"];
     let mut values: Vec<Val> = vec![
-        run.what.as_str().into(),
+        run.what.word().into(),
         run.at.into(),
         number(run.milliseconds).into(),
         run.recovery_milliseconds.map(number).into(),
@@ -46,7 +82,7 @@ pub async fn note_run(database: &Database, run: &Run) -> Result<(), Error> {
     }
     database.execute(database.dialect().upsert("backup_runs", keys, &others), &values).await?;
     if let Some(differences) = run.differences {
-        let values: [Val; 3] = [run.what.as_str().into(), run.at.into(), number(differences).into()];
+        let values: [Val; 3] = [run.what.word().into(), run.at.into(), number(differences).into()];
         let sql = database.dialect().upsert("backup_differences", keys, &["at", "differences"]);
         database.execute(sql, &values).await?;
     }
@@ -64,8 +100,11 @@ pub async fn last_runs(database: &Database) -> Result<Vec<Run>, Error> {
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
     let mut runs = Vec::new();
     for row in database.fetch_all(sql, &[]).await? {
+        let word = row.text(0)?;
+        // A newer program may have recorded others.
+        let Some(what) = RunKind::ALL.into_iter().find(|kind| kind.word() == word) else { continue };
         runs.push(Run {
-            what: row.text(0)?,
+            what,
             at: row.time(1)?,
             succeeded_at: row.opt_time(2)?,
             milliseconds: number(row.int(3)?),

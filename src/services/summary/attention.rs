@@ -9,7 +9,7 @@ use super::Error;
 use crate::foundations::clock::Timestamp;
 use crate::foundations::counted::{amount, are, counted};
 use crate::foundations::event::EventKind;
-use crate::services::backup::RunReport;
+use crate::services::backup::{RunKind, RunReport};
 use crate::services::certificates::{Standing, State};
 use crate::services::overview::{Answers, QueueState, Sources};
 use crate::storage::journal::{Order, Query};
@@ -40,12 +40,13 @@ pub(super) fn of_queue(queue: &QueueState) -> Option<String> {
 /// Of the backups: those that failed.
 pub(super) fn of_backups(runs: &[RunReport]) -> impl Iterator<Item = String> {
     runs.iter().filter(|run| run.problem.is_some()).map(|run| {
-        let what = match run.what.as_str() {
-            "created" => "backup",
-            "verified" => "check of the backups",
-            "pruned" => "removal of old backups",
-            "pushed" => "copy of the backups to another place",
-            _ => "restore drill",
+        let what = match run.what {
+            RunKind::Created => "backup",
+            RunKind::Verified => "check of the backups",
+            RunKind::Pruned => "removal of old backups",
+            RunKind::Pushed => "copy of the backups to another place",
+            RunKind::Restored => "restore",
+            RunKind::Drill => "restore drill",
         };
         format!("The last {what} failed: `postrider report backups` says why")
     })

@@ -77,7 +77,7 @@ impl Summary {
                 (Some(problem), Some(at)) => format!("failed: {problem}; the last success was at {}", minute(at)),
                 (Some(problem), None) => format!("failed: {problem}"),
             };
-            write!(f, "  {:>9}  at {}: {result}", run.what, minute(run.at))?;
+            write!(f, "  {:>9}  at {}: {result}", run.what.word(), minute(run.at))?;
             if let Some(recovery) = run.recovery_milliseconds {
                 write!(f, ", the first login after {}.{} s", recovery / 1000, recovery % 1000 / 100)?;
             }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use postrider::services::backup::{RunKind, last_runs};
+
 use super::whole::furnished;
 use super::world::{backup, command, done, much_noise, much_unseen, packs, picture, settings};
 use crate::faults::disk::Disk;
@@ -185,8 +187,8 @@ async fn other_directories_and_other_writers_are_respected() {
     done(&host, &["create"]).await;
     let (said, code) = backup(&host, &["verify", "20010101T000000Z"]).await;
     assert_eq!(code, 4, "{said}");
-    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
-    assert!(runs.iter().all(|run| run.what != "verified"), "{runs:?}");
+    let runs = last_runs(&host.parts().database).await.unwrap();
+    assert!(runs.iter().all(|run| run.what != RunKind::Verified), "{runs:?}");
     // A place without a single backup holds nothing to verify.
     let empty = tempfile::tempdir().unwrap();
     fs::copy(destination.path().join("postrider-backup.json"), empty.path().join("postrider-backup.json")).unwrap();
@@ -196,8 +198,8 @@ async fn other_directories_and_other_writers_are_respected() {
     // Where nothing can be created, the failure is not that something is missing; the reason is given once, also later.
     let (said, code) = backup(&host, &["--destination", "/proc/backups", "create"]).await;
     assert_eq!(code, 1, "{said}");
-    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
-    let problem = runs.iter().find(|run| run.what == "created").and_then(|run| run.problem.clone()).unwrap();
+    let runs = last_runs(&host.parts().database).await.unwrap();
+    let problem = runs.iter().find(|run| run.what == RunKind::Created).and_then(|run| run.problem.clone()).unwrap();
     assert_eq!(problem.matches("(os error 2)").count(), 1, "{problem}");
     let lock = fs::File::open(destination.path().join("writing.lock")).unwrap();
     lock.lock().unwrap();
@@ -336,8 +338,8 @@ async fn a_damaged_backup_does_not_stand_in_the_way_of_the_others() {
     assert_eq!((&drilled["users"], &drilled["messages"]), (&2.into(), &38.into()));
     let differences = drilled["differences"].as_array().unwrap();
     assert!(differences.len() == 1 && differences[0].as_str().unwrap().contains(&new), "{drilled}");
-    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
-    let drill = runs.iter().find(|run| run.what == "drill").unwrap();
+    let runs = last_runs(&host.parts().database).await.unwrap();
+    let drill = runs.iter().find(|run| run.what == RunKind::Drill).unwrap();
     assert!(drill.problem.as_deref().unwrap().contains("was used instead"), "{drill:?}");
     assert_eq!(drill.differences, Some(1));
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use postrider::services::backup::{Run, RunKind, last_runs};
+
 use super::whole::furnished;
 use super::world::{backup, command, deliver, done, packs, picture};
 use crate::harness::Host;
@@ -125,15 +127,13 @@ async fn prune_has_nothing_to_do_before_the_first_backup() {
         assert_eq!((&pruned["removed"], &pruned["freed"]), (&serde_json::json!([]), &0.into()), "{pruned}");
     }
     assert_eq!(packs(elsewhere.path()), before);
-    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
-    let pruned = |runs: &[postrider::services::backup::Run]| {
-        runs.iter().find(|run| run.what == "pruned").unwrap().problem.clone()
-    };
+    let runs = last_runs(&host.parts().database).await.unwrap();
+    let pruned = |runs: &[Run]| runs.iter().find(|run| run.what == RunKind::Pruned).unwrap().problem.clone();
     assert_eq!(pruned(&runs), None);
     // A mistyped backup name is the caller's mistake, not a failure of the runs.
     let (_, code) = backup(&host, &["prune", "--backup", AHEAD, "--destination", place]).await;
     assert_eq!(code, 4);
-    let runs = postrider::services::backup::last_runs(&host.parts().database).await.unwrap();
+    let runs = last_runs(&host.parts().database).await.unwrap();
     assert_eq!(pruned(&runs), None);
     host.stop().await;
 }

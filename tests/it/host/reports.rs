@@ -1,7 +1,7 @@
 //! Reports for other programs, and the summary for the postmaster.
 
 use postrider::foundations::settings::ByteSize;
-use postrider::services::backup::{Run, note_run};
+use postrider::services::backup::{Run, RunKind, note_run};
 use tokio::process::Command;
 
 use crate::harness::Host;
@@ -35,7 +35,7 @@ async fn say_what_has_happened() {
     host.parts().directory.flush_usage().await.unwrap();
 
     let run = Run {
-        what: "created".to_owned(),
+        what: RunKind::Created,
         at: host.parts().clock.now(),
         succeeded_at: None,
         milliseconds: 5,
