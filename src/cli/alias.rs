@@ -81,7 +81,7 @@ impl From<&AliasEntry> for Row {
         Self {
             source: entry.source.clone(),
             destination: entry.destination.clone(),
-            state: state(entry.standing, false),
+            state: state(entry.standing, None),
             owner: entry.owner.word(),
         }
     }
@@ -224,7 +224,7 @@ async fn set(accounts: &Accounts, context: &Context, source: &Source, standing: 
     let mut edit = accounts.directory.edit().await?;
     edit.set_alias(source, standing).await?;
     edit.commit().await?;
-    let state = state(standing, false);
+    let state = state(standing, None);
     accounts.record_change(source, format!("alias {source} is {state}")).await;
     let value = serde_json::json!({ "source": source.to_string(), "state": state });
     let known = accounts.directory.alias(&source.key()).await?;

@@ -4,6 +4,7 @@ use super::context::{Accounts, Context, UNTIL_RELOAD};
 use super::exit::{Exit, Outcome};
 use super::output::Shown;
 use crate::foundations::address;
+use crate::foundations::clock::Timestamp;
 use crate::storage::directory::{DomainEntry, Error, Owner, Page, Standing};
 
 /// The domains this server accepts mail for.
@@ -51,7 +52,7 @@ impl From<&DomainEntry> for Row {
     fn from(entry: &DomainEntry) -> Self {
         Self {
             domain: entry.name.to_string(),
-            state: state(entry.standing, entry.archived_at.is_some()),
+            state: state(entry.standing, entry.archived_at),
             owner: entry.owner.word(),
             created: entry.created_at.map(|at| at.to_string()),
         }
@@ -59,9 +60,9 @@ impl From<&DomainEntry> for Row {
 }
 
 /// The state of a domain, user or alias in one word.
-pub(super) const fn state(standing: Standing, is_archived: bool) -> &'static str {
+pub(super) const fn state(standing: Standing, archived_at: Option<Timestamp>) -> &'static str {
     match standing {
-        _ if is_archived => "archived",
+        _ if archived_at.is_some() => "archived",
         Standing::Enabled => "enabled",
         Standing::Disabled => "disabled",
     }
@@ -112,7 +113,7 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             let each = |user: &String| (user.clone(), format!("user {user} comes back with its domain"));
             accounts.record_changes(restored.iter().map(each)).await;
             let users = restored.len();
-            let state = state(Standing::Enabled, false);
+            let state = state(Standing::Enabled, None);
             let text = match users {
                 0 => format!("{domain} is {state}"),
                 _ => format!("{domain} is {state}, and so are {users} of its users who were archived with it"),
@@ -126,7 +127,7 @@ pub(super) async fn run(command: Domain, context: &Context) -> Outcome {
             edit.set_domain(&domain, Standing::Disabled).await?;
             edit.commit().await?;
             accounts.record_change(&domain, format!("domain {domain} is disabled: its mail is refused")).await;
-            let state = state(Standing::Disabled, false);
+            let state = state(Standing::Disabled, None);
             let more = until_reload(&accounts, &domain).await?;
             output
                 .done(&format!("{domain} is {state}{more}"), &serde_json::json!({ "domain": domain, "state": state }));

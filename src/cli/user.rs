@@ -150,7 +150,7 @@ impl Row {
         let (password, problem) = password_shown(account);
         Self {
             address: account.address.to_string(),
-            state: state(account.standing, account.archived_at.is_some()),
+            state: state(account.standing, account.archived_at),
             quota: account.quota.map(ByteSize::get),
             // Usage is not recorded before the first message.
             used: usage.map_or(0, |usage| usage.bytes),
@@ -354,7 +354,7 @@ async fn set(accounts: &Accounts, output: Output, address: &Address, standing: S
         Standing::Disabled => format!("user {address} may no longer log in"),
     };
     accounts.record_change(address, change).await;
-    let state = state(standing, false);
+    let state = state(standing, None);
     let mut text = format!("{address} is {state}");
     let mut value = serde_json::json!({ "address": address, "state": state });
     if standing == Standing::Enabled {
@@ -378,7 +378,7 @@ async fn held_by_domain(
 ) -> anyhow::Result<()> {
     let domain = accounts.directory.domain(address.domain()).await?;
     if let Some(domain) = domain.filter(|domain| !domain.is_active()) {
-        let held = super::domain::state(domain.standing, domain.archived_at.is_some());
+        let held = super::domain::state(domain.standing, domain.archived_at);
         let name = &domain.name;
         *text +=
             &format!(", but {name} is {held}: its users cannot log in or receive mail until `domain enable {name}`");

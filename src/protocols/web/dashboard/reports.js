@@ -7,7 +7,7 @@ import { age, byId, element, moment, number, rowsOf, size, some } from "./elemen
 
 const DAY = 86400e6;
 /** What each kind of run is called. */
-const RUNS = /** @type {Record<string, string>} */ ({ created: "backup", verified: "check", pruned: "thinning out", drill: "drill", pushed: "copy" });
+const RUNS = /** @type {Record<string, string>} */ ({ created: "backup", verified: "check", pruned: "thinning out", drill: "drill", pushed: "copy", restored: "restore" });
 
 /** @param {any} run */
 const named = (run) => RUNS[run.what] ?? run.what;
