@@ -306,15 +306,12 @@ const LONGEST_BROWSER: usize = 200;
 mod tests {
     use super::super::token::fresh;
     use super::*;
-    use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+    use crate::storage::database::test_database;
     use crate::storage::logins::Page;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_login_that_could_not_be_written_down_lasts_as_long_as_any_other() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&directory.path().join("p.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_directory, database) = test_database().await;
         // As for a user of the database who may only read.
         let deny = "CREATE TRIGGER deny BEFORE INSERT ON browser_logins BEGIN SELECT RAISE(ABORT, 'denied'); END";
         database.execute(deny, &[]).await.unwrap();

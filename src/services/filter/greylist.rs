@@ -79,7 +79,7 @@ pub fn network(client: IpAddr) -> String {
 mod tests {
     use super::*;
     use crate::foundations::settings::Span;
-    use crate::services::filter::test_database;
+    use crate::storage::database::test_database;
 
     #[tokio::test]
     async fn a_stranger_who_comes_back_is_known() {

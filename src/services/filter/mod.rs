@@ -62,21 +62,3 @@ pub use settings::{
 pub use signal::Signal;
 pub use signing::unusable_key;
 pub use verdict::{Decision, EnvelopeChanges, Folder, Verdict};
-
-/// A database of its own, with every table; the folder goes when it is dropped.
-#[cfg(test)]
-async fn test_database() -> (tempfile::TempDir, crate::storage::database::Database) {
-    use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
-    let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
-    let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-    database.migrate().await.unwrap();
-    (folder, database)
-}
-
-#[cfg(test)]
-mod sender_tests;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod wanted_tests;

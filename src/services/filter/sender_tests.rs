@@ -12,6 +12,7 @@ use super::tests::{Case, filter_at};
 use super::*;
 use crate::foundations::clock::{Clock, Timestamp};
 use crate::foundations::mail::Login;
+use crate::storage::database::test_database;
 
 /// A clock that stands still until it is moved.
 struct Hands(Mutex<Timestamp>);

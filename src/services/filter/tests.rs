@@ -11,6 +11,7 @@ use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::{MailId, SessionId};
 use crate::foundations::mail::{BodyKind, Envelope, Extras, Login, Mail, Message, Origin, Peer, Recipient, Who, With};
 use crate::foundations::settings::Live;
+use crate::storage::database::test_database;
 
 /// A message and how it came.
 pub(super) struct Case {

@@ -366,16 +366,13 @@ fn fresh_epoch() -> i64 {
 mod tests {
     use super::*;
     use crate::foundations::settings::Span;
-    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+    use crate::storage::database::test_database;
 
     /// Two processes of one name would both write, until the first notices.
     #[tokio::test]
     async fn a_clock_put_forward_lets_no_other_process_join() {
         const HOUR: i64 = 3_600_000_000;
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_folder, database) = test_database().await;
         let node = || {
             let settings =
                 ClusterSettings { node: "a".to_owned(), lease: Span::minutes(10), ..ClusterSettings::default() };
@@ -398,10 +395,7 @@ mod tests {
     #[tokio::test]
     async fn a_clock_set_back_keeps_no_users_with_the_dead() {
         const HOUR: i64 = 3_600_000_000;
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_folder, database) = test_database().await;
         let node = |name: &str| {
             let (node, address) = (name.to_owned(), format!("{name}.test:2425"));
             let lease = Span::minutes(10);

@@ -32,3 +32,13 @@ pub use sql::Sql;
 pub use transaction::{Durability, Transaction};
 pub use url::DatabaseUrl;
 pub use value::{Absent, Row, Val};
+
+/// A database of its own, with every table; the folder goes when it is dropped.
+#[cfg(test)]
+pub(crate) async fn test_database() -> (tempfile::TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
+    let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+    database.migrate().await.unwrap();
+    (folder, database)
+}

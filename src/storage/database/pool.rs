@@ -291,6 +291,7 @@ impl Inner {
 mod tests {
     use sqlx::sqlite::SqlitePoolOptions;
 
+    use super::super::test_database;
     use super::*;
 
     #[tokio::test]
@@ -309,13 +310,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_that_can_no_longer_be_opened_is_found_by_the_check() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("postrider.sqlite");
-        let database = Database::connect(&DatabaseUrl::sqlite(&path), &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (place, database) = test_database().await;
         database.check_writing().await.unwrap();
         // In place of a disk that has failed: SQLite has the file open and can begin transactions.
-        let log = place.path().join("postrider.sqlite-wal");
+        let log = place.path().join("test.sqlite-wal");
         std::fs::rename(&log, place.path().join("moved")).unwrap();
         std::fs::create_dir(&log).unwrap();
         let told = database.check_writing().await.unwrap_err().to_string();

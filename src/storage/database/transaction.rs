@@ -338,15 +338,12 @@ impl Transaction {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DatabaseSettings, DatabaseUrl};
+    use super::super::test_database;
     use super::*;
 
     #[tokio::test]
     async fn a_connection_whose_rows_nobody_waits_for_is_given_up() {
-        let place = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&place.path().join("postrider.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_place, database) = test_database().await;
         let Pools::Sqlite { read, .. } = &database.0.pools else { panic!("it is SQLite") };
         let mut transaction = database.begin_reading().await.unwrap();
         let size = read.size();

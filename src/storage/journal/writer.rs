@@ -290,14 +290,11 @@ fn row(event: &Event) -> Vec<Val> {
 mod tests {
     use super::*;
     use crate::foundations::clock::{SystemClock, Timestamp};
-    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+    use crate::storage::database::test_database;
 
     #[tokio::test]
     async fn what_was_committed_unheard_is_not_written_twice() {
-        let place = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&place.path().join("journal.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_place, database) = test_database().await;
         let (settings, clock) = (Live::new(JournalSettings::default()), Arc::new(SystemClock));
         let writer = Writer::new(database.clone(), settings, clock, Arc::default(), Arc::default());
         let event = |n| Event::new(Timestamp::from_unix_seconds(n), EventKind::Lifecycle).with("n", n);

@@ -141,14 +141,11 @@ fn line(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+    use crate::storage::database::test_database;
 
     #[tokio::test]
     async fn one_of_two_processes_tells_and_a_claim_ends() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_folder, database) = test_database().await;
         let notes = QuarantineNotes::new(database);
         let at = |seconds: i64| Timestamp::from_unix_seconds(1_000_000 + seconds);
         let note = Note {

@@ -291,14 +291,11 @@ mod tests {
 
     use super::*;
     use crate::foundations::clock::SystemClock;
-    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+    use crate::storage::database::test_database;
 
     #[tokio::test]
     async fn what_is_written_again_for_want_of_an_answer_counts_once() {
-        let place = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&place.path().join("test.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_place, database) = test_database().await;
         let reports = Reports::new(database.clone(), Arc::new(SystemClock));
         let note = |domain: &str| {
             reports.note(Kind::Dmarc, domain, "{}".to_owned(), "{}".to_owned(), Outcome::Good);
@@ -332,9 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_processes_lock_rows_in_the_same_order() {
-        let place = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&place.path().join("test.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
+        let (_place, database) = test_database().await;
         let reports = Reports::new(database.clone(), Arc::new(SystemClock));
         for n in 0..100 {
             let domain = format!("d{}.test", n % 10);

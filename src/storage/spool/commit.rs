@@ -272,14 +272,11 @@ mod tests {
 
     use super::*;
     use crate::foundations::clock::Timestamp;
-    use crate::storage::database::{DatabaseSettings, DatabaseUrl};
+    use crate::storage::database::test_database;
 
     #[tokio::test]
     async fn rows_are_told_of_though_nobody_waits_for_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::sqlite(&folder.path().join("test.sqlite"));
-        let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-        database.migrate().await.unwrap();
+        let (_folder, database) = test_database().await;
         let changed = Arc::new(Notify::new());
         let (commits, writer) = GroupCommit::new(database.clone(), Arc::clone(&changed), CancellationToken::new());
         let id = || Val::from(QueueId::generate(Timestamp::EPOCH).to_string());

@@ -2,7 +2,7 @@ use super::*;
 use crate::foundations::clock::{Clock as _, SystemClock};
 use crate::foundations::dns::ZoneResolver;
 use crate::services::certificates::{CertificatesParts, SelfSigned};
-use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+use crate::storage::database::test_database;
 
 /// A worker for the certificates of these settings, and the certificates so far.
 fn worker(settings: TlsSettings) -> (Acme, Arc<Certificates>) {
@@ -58,7 +58,7 @@ async fn what_was_obtained_and_waits_for_another_file_is_not_ordered_again() {
 
 #[tokio::test]
 async fn who_has_lost_the_duty_meanwhile_orders_nothing_more() {
-    let directory = tempfile::tempdir().unwrap();
+    let (directory, database) = test_database().await;
     let within = |name: &str| directory.path().join(name);
     let root = SelfSigned::make(&["127.0.0.1"], SystemClock.now()).unwrap().authority;
     std::fs::write(within("root.pem"), root).unwrap();
@@ -71,9 +71,6 @@ async fn who_has_lost_the_duty_meanwhile_orders_nothing_more() {
         authority_root: Some(within("root.pem")),
         ..AcmeCertificate::default()
     };
-    let url = DatabaseUrl::sqlite(&within("test.sqlite"));
-    let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-    database.migrate().await.unwrap();
     let (acme, certificates) = worker(TlsSettings {
         acme: vec![wanted("mx1.example.test", &first), wanted("mx2.example.test", &second)],
         acme_state: within("acme"),
@@ -103,10 +100,7 @@ async fn who_has_lost_the_duty_meanwhile_orders_nothing_more() {
 
 #[tokio::test]
 async fn a_wish_at_a_node_without_the_duty_orders_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::sqlite(&directory.path().join("test.sqlite"));
-    let database = Database::connect(&url, &DatabaseSettings::default()).await.unwrap();
-    database.migrate().await.unwrap();
+    let (directory, database) = test_database().await;
     // An attempt would fail at once, and be counted.
     let names = vec!["mx1.example.test".parse().unwrap()];
     let wanted = AcmeCertificate { names, terms_agreed: false, ..AcmeCertificate::default() };
