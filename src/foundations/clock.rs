@@ -174,6 +174,11 @@ async fn sleep_until(now: impl Fn() -> Timestamp, at: Timestamp) {
 }
 
 #[cfg(test)]
+mod hand;
+#[cfg(test)]
+pub(crate) use hand::Hand;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

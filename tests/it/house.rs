@@ -30,11 +30,14 @@ pub(super) fn text(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
+/// A file without its unit tests, which are at its end.
+pub(super) fn without_tests(path: &Path) -> String {
+    text(path).split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
+}
+
 /// The code of a file without comments and without its unit tests.
 fn code(path: &Path) -> String {
-    let whole = text(path);
-    let code = whole.split("#[cfg(test)]").next().unwrap_or_default();
-    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    without_tests(path).lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 /// The names that follow `crate::`, two levels deep: `["services", "queue"]`. Handles `use crate::{a::b, c::d}`.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::house::{files, text};
+use crate::house::{files, text, without_tests};
 
 /// A text in a source: where it begins, and what it says.
 struct Literal {
@@ -15,8 +15,7 @@ struct Literal {
 
 /// A file without its unit tests and without the lines that are comments.
 fn code(path: &Path) -> String {
-    let whole = text(path);
-    let code = whole.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = without_tests(path);
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,38 +1,14 @@
 //! What is remembered of senders, from one message to the next.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use super::classifier::{Class, Learned, Owner};
 use super::tests::{Case, filter_at};
 use super::*;
-use crate::foundations::clock::{Clock, Timestamp};
+use crate::foundations::clock::{Hand, Timestamp};
 use crate::foundations::mail::Login;
 use crate::storage::database::test_database;
-
-/// A clock that stands still until it is moved.
-struct Hands(Mutex<Timestamp>);
-
-impl Hands {
-    fn advance(&self, span: Duration) {
-        let mut now = self.0.lock();
-        *now = *now + span;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        *self.0.lock()
-    }
-
-    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::pending())
-    }
-}
 
 /// SPF shows who sends; there is no policy.
 const ZONE: &str = "sender.test TXT v=spf1 ip4:198.51.100.0/24 -all\nstranger.test TXT v=spf1 ip4:203.0.113.0/24 -all\n\
@@ -41,13 +17,13 @@ const ZONE: &str = "sender.test TXT v=spf1 ip4:198.51.100.0/24 -all\nstranger.te
 
 struct Site {
     filter: Filter,
-    clock: Arc<Hands>,
+    clock: Arc<Hand>,
     _folder: tempfile::TempDir,
 }
 
 async fn site(settings: FilterSettings) -> Site {
     let (folder, database) = test_database().await;
-    let clock = Arc::new(Hands(Mutex::new(Timestamp::from_unix_seconds(1_795_492_800))));
+    let clock = Arc::new(Hand::at(Timestamp::from_unix_seconds(1_795_492_800)));
     let filter = filter_at(settings, ZONE, Arc::clone(&clock) as _).with_database(database);
     Site { filter, clock, _folder: folder }
 }

@@ -1,26 +1,11 @@
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use super::super::pass::Penalty;
 use super::super::settings::ServiceRates;
 use super::*;
-use crate::foundations::clock::Clock;
+use crate::foundations::clock::Hand;
 use crate::foundations::settings::Span;
 
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(self.0.load(Ordering::SeqCst))
-    }
-    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
 fn guard(settings: GuardSettings) -> (Guard, Arc<Hand>) {
-    let clock = Arc::new(Hand(AtomicI64::new(1_000_000)));
+    let clock = Arc::new(Hand::at(Timestamp::from_unix_seconds(1_000_000)));
     (Guard::new(Live::new(settings), Arc::clone(&clock) as SharedClock), clock)
 }
 
@@ -60,7 +45,7 @@ fn per_minute_says_when_to_come_back() {
     }
     let refusal = guard.admit(&client, Service::Smtp).unwrap_err();
     assert!(refusal.public.ends_with("try again in 2 seconds"), "{refusal}");
-    clock.0.fetch_add(2, Ordering::SeqCst);
+    clock.advance(Duration::from_secs(2));
     assert!(guard.admit(&client, Service::Smtp).is_ok());
 }
 
@@ -88,12 +73,12 @@ fn failures_slow_down_then_ban_and_bans_grow() {
     assert!(guard.may_log_in(&client, "eve").is_err());
     assert!(guard.admit(&peer("192.0.2.2"), Service::Imap).is_ok());
     assert_eq!(guard.bans().len(), 1);
-    clock.0.fetch_add(601, Ordering::SeqCst);
+    clock.advance(Duration::from_secs(601));
     assert!(guard.admit(&client, Service::Imap).is_ok());
     for _ in 0..10 {
         guard.failed(&client, Failure::Session);
     }
-    clock.0.fetch_add(601, Ordering::SeqCst);
+    clock.advance(Duration::from_secs(601));
     assert!(guard.admit(&client, Service::Imap).is_err(), "the second ban is twice as long");
     assert_eq!(guard.unban("192.0.2.0/24".parse().unwrap(), None), 1);
     assert!(guard.admit(&client, Service::Imap).is_ok());
@@ -203,7 +188,7 @@ fn bans_by_hand() {
     assert_eq!(guard.bans().len(), 2);
     assert!(guard.admit(&peer("198.51.100.200"), Service::Smtp).is_err());
     assert!(guard.admit(&peer("[2001:db8:1::1]"), Service::Smtp).is_err());
-    clock.0.fetch_add(61, Ordering::SeqCst);
+    clock.advance(Duration::from_secs(61));
     assert!(guard.admit(&peer("198.51.100.200"), Service::Smtp).is_ok());
     assert_eq!(guard.unban("2001:db8:1::1/128".parse().unwrap(), None), 1);
     assert!(guard.admit(&peer("[2001:db8:1::1]"), Service::Smtp).is_ok());
@@ -238,20 +223,20 @@ fn errors_of_a_session() {
 #[test]
 fn a_clock_put_back_keeps_nobody_out() {
     let (guard, clock) = guard(GuardSettings { failures: 3, account_failures: 3, ..Default::default() });
-    const YEAR: i64 = 365 * 86_400;
-    clock.0.fetch_add(YEAR, Ordering::SeqCst);
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    clock.advance(YEAR);
     let (good, bad) = (peer("192.0.2.1"), peer("198.51.100.1"));
     assert!(guard.admit(&good, Service::Smtp).is_ok());
     for _ in 0..3 {
         guard.failed(&bad, wrong("ann"));
     }
     assert!(guard.admit(&bad, Service::Smtp).is_err() && guard.may_log_in(&good, "ann").is_err());
-    clock.0.fetch_sub(YEAR, Ordering::SeqCst);
+    clock.put_back(YEAR);
     assert!(guard.may_log_in(&good, "ann").is_ok());
     // A minute for the client's own rate, and one for its network's.
     for _ in 0..2 {
         let _ = guard.admit(&good, Service::Smtp);
-        clock.0.fetch_add(61, Ordering::SeqCst);
+        clock.advance(Duration::from_secs(61));
     }
     assert!(guard.admit(&good, Service::Smtp).is_ok());
     assert!(guard.admit(&bad, Service::Smtp).is_ok() && guard.bans().is_empty());

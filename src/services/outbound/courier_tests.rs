@@ -1,13 +1,13 @@
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
 use super::*;
 use crate::foundations::address::ReversePath;
-use crate::foundations::clock::{Clock, SharedClock, SystemClock, Timestamp};
+use crate::foundations::clock::{Hand, SharedClock, SystemClock, Timestamp};
 use crate::foundations::dns::ZoneResolver;
 use crate::foundations::ids::QueueId;
 use crate::foundations::mail::{Envelope, Message, Recipient};
@@ -59,20 +59,6 @@ async fn one_at_a_time(stream: DuplexStream, limits: &str, give_up: &Cancellatio
         };
         in_message = verb == "DATA";
         stream.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
-    }
-}
-
-/// A clock that the test moves, in seconds.
-#[derive(Default)]
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(self.0.load(Ordering::SeqCst))
-    }
-
-    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::pending())
     }
 }
 
@@ -229,22 +215,18 @@ async fn a_connection_from_before_a_reload_is_not_used_again() {
 #[tokio::test]
 async fn a_connection_is_not_used_for_ever() {
     let (near, far) = tokio::io::duplex(1 << 12);
-    let clock = Arc::new(Hand::default());
+    let clock = Arc::new(Hand::at(Timestamp::EPOCH));
     let outbound = outbound_at(vec![near], Arc::clone(&clock) as SharedClock);
-    let wait = || {
-        clock.0.fetch_add(301, Ordering::SeqCst);
-    };
+    let wait = || clock.advance(Duration::from_secs(301));
     expect_another_session(&outbound, far, wait).await;
 }
 
 #[tokio::test]
 async fn a_connection_from_before_the_clock_was_put_back_is_not_used_again() {
     let (near, far) = tokio::io::duplex(1 << 12);
-    let clock = Arc::new(Hand::default());
+    let clock = Arc::new(Hand::at(Timestamp::EPOCH));
     let outbound = outbound_at(vec![near], Arc::clone(&clock) as SharedClock);
-    let put_back = || {
-        clock.0.fetch_sub(3_600, Ordering::SeqCst);
-    };
+    let put_back = || clock.put_back(Duration::from_secs(3_600));
     expect_another_session(&outbound, far, put_back).await;
 }
 
@@ -253,11 +235,11 @@ async fn a_connection_is_not_used_again_once_its_host_has_to_show_more() {
     let (near, far) = tokio::io::duplex(1 << 12);
     let zone = Arc::new(ZoneResolver::new());
     zone.add("x.test SECURE A 192.0.2.1").unwrap();
-    let clock = Arc::new(Hand::default());
+    let clock = Arc::new(Hand::at(Timestamp::EPOCH));
     let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::clone(&clock) as SharedClock);
     let publish = || {
         zone.add(&format!("_25._tcp.x.test SECURE TLSA 3 1 1 {}", "00".repeat(32))).unwrap();
-        clock.0.fetch_add(10, Ordering::SeqCst);
+        clock.advance(Duration::from_secs(10));
     };
     expect_another_session(&outbound, far, publish).await;
 }
@@ -267,14 +249,14 @@ async fn messages_in_a_row_do_not_wait_for_the_dns() {
     let (near, far) = tokio::io::duplex(1 << 12);
     let zone = Arc::new(ZoneResolver::new());
     zone.add("x.test SECURE A 192.0.2.1").unwrap();
-    let clock = Arc::new(Hand::default());
+    let clock = Arc::new(Hand::at(Timestamp::EPOCH));
     let outbound = outbound_in(Arc::clone(&zone), vec![near], Arc::clone(&clock) as SharedClock);
     let mut courier = outbound.courier(Destination::Exchangers("x.test".parse().unwrap()));
     let sending = async move {
         let (mut outcomes, mut asked) = (sent(&mut courier, &["a@x.test"]).await, Vec::new());
         // The time since the message before, in seconds.
         for passed in [0, 9, 1, 9] {
-            clock.0.fetch_add(passed, Ordering::SeqCst);
+            clock.advance(Duration::from_secs(passed));
             let before = zone.questions();
             outcomes.extend(sent(&mut courier, &["b@x.test"]).await);
             asked.push(zone.questions() > before);

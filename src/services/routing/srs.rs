@@ -176,23 +176,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::foundations::clock::Clock;
+    use crate::foundations::clock::Hand;
 
-    struct At(i64);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_unix_seconds(self.0 * 86_400)
-        }
-        fn sleep_until(&self, _: Timestamp) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
+    fn clock(day: i64) -> SharedClock {
+        Arc::new(Hand::at(Timestamp::from_unix_seconds(day * 86_400)))
     }
 
     fn srs(secrets: &[&str], domain: &str, day: i64) -> Srs {
         let secrets = secrets.iter().map(|secret| secret.as_bytes());
         let lifetime = Duration::from_secs(21 * 86_400);
-        Srs::new(secrets, domain.parse().unwrap(), lifetime, Arc::new(At(day))).unwrap()
+        Srs::new(secrets, domain.parse().unwrap(), lifetime, clock(day)).unwrap()
     }
 
     fn address(text: &str) -> Address {
@@ -268,6 +261,6 @@ mod tests {
         assert_eq!(old(20_022), Err(NotOurs::Old));
         let others = srs(&["a new secret of theirs"], "fwd.test", 20_000);
         assert_eq!(others.reverse(&address(&name)), Some(Err(NotOurs::Forged)));
-        assert!(Srs::new([].into_iter(), "a.test".parse().unwrap(), Duration::ZERO, Arc::new(At(0))).is_err());
+        assert!(Srs::new([].into_iter(), "a.test".parse().unwrap(), Duration::ZERO, clock(0)).is_err());
     }
 }
