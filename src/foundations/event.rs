@@ -160,19 +160,6 @@ crate::words! {
     }
 }
 
-impl Serialize for EventKind {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(self.word())
-    }
-}
-
-impl<'de> Deserialize<'de> for EventKind {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(d)?;
-        Self::from_word(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no kind of event")))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,42 +1,24 @@
 //! The result of the last run of each kind, for the metrics.
 
-use serde::Serialize;
-
 use super::Error;
 use crate::foundations::clock::Timestamp;
 use crate::storage::database::{Database, Val};
 
-/// What a run has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunKind {
-    /// It has made a backup.
-    Created,
-    /// It has read backups to see whether they are undamaged.
-    Verified,
-    /// It has removed old backups.
-    Pruned,
-    /// It has copied the backups to another place.
-    Pushed,
-    /// It has restored a backup.
-    Restored,
-    /// It has tried what a server made from a backup can do.
-    Drill,
-}
-
-impl RunKind {
-    const ALL: [Self; 6] = [Self::Created, Self::Verified, Self::Pruned, Self::Pushed, Self::Restored, Self::Drill];
-
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Verified => "verified",
-            Self::Pruned => "pruned",
-            Self::Pushed => "pushed",
-            Self::Restored => "restored",
-            Self::Drill => "drill",
-        }
+crate::words! {
+    /// What a run has done.
+    pub enum RunKind {
+        /// It has made a backup.
+        Created = "created",
+        /// It has read backups to see whether they are undamaged.
+        Verified = "verified",
+        /// It has removed old backups.
+        Pruned = "pruned",
+        /// It has copied the backups to another place.
+        Pushed = "pushed",
+        /// It has restored a backup.
+        Restored = "restored",
+        /// It has tried what a server made from a backup can do.
+        Drill = "drill",
     }
 }
 
@@ -100,9 +82,8 @@ pub async fn last_runs(database: &Database) -> Result<Vec<Run>, Error> {
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
     let mut runs = Vec::new();
     for row in database.fetch_all(sql, &[]).await? {
-        let word = row.text(0)?;
         // A newer program may have recorded others.
-        let Some(what) = RunKind::ALL.into_iter().find(|kind| kind.word() == word) else { continue };
+        let Some(what) = RunKind::from_word(&row.text(0)?) else { continue };
         runs.push(Run {
             what,
             at: row.time(1)?,

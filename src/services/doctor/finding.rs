@@ -1,4 +1,4 @@
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::foundations::dns::{self, ErrorKind};
 
@@ -13,19 +13,6 @@ crate::words! {
         Warning = "warning",
         /// Mail is lost, refused or unsafe because of it.
         Wrong = "wrong",
-    }
-}
-
-impl Serialize for Health {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
-impl<'de> Deserialize<'de> for Health {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        Self::from_word(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no health")))
     }
 }
 
