@@ -84,6 +84,18 @@ impl Selected {
         self.tell_all_but(account, expunges, Own::default(), link).await
     }
 
+    /// As [`Selected::tell_updates`], where no command ends with it, as between commands and during IDLE: the connection may break
+    /// before another one does.
+    pub async fn tell_between(&mut self, account: &Account, expunges: Expunges, link: &mut Link) -> io::Result<()> {
+        let before = link.mark();
+        self.tell_updates(account, expunges, link).await?;
+        // If it was told nothing, because it does not want to know of flags, it knows no higher mod-sequence than before.
+        if link.mark() != before {
+            self.tell_behind(account, link);
+        }
+        Ok(())
+    }
+
     /// As [`Selected::tell_updates`], without the flag changes of the session itself.
     pub async fn tell_all_but(
         &mut self,

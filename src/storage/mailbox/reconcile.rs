@@ -169,8 +169,9 @@ impl Folder {
         for (uid, at) in &plan.changed {
             apply_changed(state, &mut snapshot, *uid, listing.entry(*at), mod_seq);
         }
+        let (renamed, buffer) = (false, Vec::new());
         let mut adoption =
-            Adoption { folder: self, directories, snapshot, mod_seq, renamed: false, patience: PATIENCE };
+            Adoption { folder: self, directories, snapshot, mod_seq, renamed, patience: PATIENCE, buffer };
         for (uid, at) in &plan.accepted {
             adoption.accept(state, listing.entry(*at), *uid)?;
         }

@@ -8,12 +8,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use parking_lot::Mutex;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Error;
 use super::environment::Environment;
@@ -21,6 +23,7 @@ use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{FileName, Place};
 use super::reconcile::Known;
+use super::snapshot::Snapshot;
 use crate::foundations::mail::Uid;
 
 /// The process's inotify instance.
@@ -28,6 +31,8 @@ pub(super) struct Watcher {
     inner: Mutex<Inner>,
     /// Folders for which somebody else has fetched events.
     left: Mutex<Vec<Arc<Folder>>>,
+    /// Folders with files that somebody seems to be writing, and when to look at them again.
+    again: Mutex<Option<(Instant, Vec<Weak<Folder>>)>>,
     wake: Notify,
 }
 
@@ -40,6 +45,8 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Events {
     appeared: Vec<(Place, Vec<u8>)>,
+    /// Files that were made, and perhaps are still being written.
+    begun: Vec<(Place, Vec<u8>)>,
     vanished: Vec<(Place, Vec<u8>)>,
     /// Messages to whose files somebody has written.
     written: BTreeSet<Uid>,
@@ -50,12 +57,15 @@ pub(super) struct Events {
 
 /// Names kept for one folder; beyond it the directory is listed.
 const MOST_NAMES: usize = 4096;
+/// How long nobody writes to a file that counts as complete although its writer has not closed it: programs that make a second
+/// link to a finished file cannot be told from those that have only begun one.
+const QUIET: Duration = Duration::from_millis(250);
 
 impl Watcher {
     /// Starts inotify; fails when the system gives no (more) instances.
     pub fn new() -> io::Result<Self> {
         let inner = Inner { inotify: Inotify::init()?, watched: HashMap::new() };
-        Ok(Self { inner: Mutex::new(inner), left: Mutex::default(), wake: Notify::new() })
+        Ok(Self { inner: Mutex::new(inner), left: Mutex::default(), again: Mutex::default(), wake: Notify::new() })
     }
 
     /// Watches a folder's directories. Fails when the system's limit of watches is reached.
@@ -123,6 +133,28 @@ impl Watcher {
         touched
     }
 
+    /// Has a folder looked at once more, a little later.
+    fn look_again(&self, folder: &Arc<Folder>) {
+        let mut again = self.again.lock();
+        let (_, folders) = again.get_or_insert_with(|| (Instant::now() + QUIET, Vec::new()));
+        if !folders.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(folder))) {
+            folders.push(Arc::downgrade(folder));
+        }
+        drop(again);
+        self.wake.notify_one();
+    }
+
+    /// Waits until it is time for that.
+    async fn time_to_look(&self) {
+        let due = self.again.lock().as_ref().map(|(due, _)| *due);
+        match due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+        let folders = self.again.lock().take().map(|(_, folders)| folders).unwrap_or_default();
+        self.left.lock().extend(folders.iter().filter_map(Weak::upgrade));
+    }
+
     /// Waits for events and has them processed, until the tasks are told to stop or the store is gone.
     pub async fn run(environment: Weak<Environment>) {
         let Some((ready, stop)) = environment.upgrade().and_then(|environment| {
@@ -152,6 +184,7 @@ impl Watcher {
                     Err(_) => return,
                 },
                 () = wake => {}
+                () = watcher.time_to_look() => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -166,21 +199,43 @@ fn readiness(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 impl Events {
     fn add(&mut self, mask: EventMask, place: Place, name: &[u8]) {
         if mask.contains(EventMask::CLOSE_WRITE) {
-            // Without a UID it has not been found yet, and will be found complete. If there are too many, whoever reads
-            // one of them will notice.
-            if self.written.len() < MOST_NAMES {
-                self.written.extend(FileName::parse(name, place).and_then(|name| name.uid));
+            let begun = self.begun.iter().rposition(|(at, begun)| (*at, &begun[..]) == (place, name));
+            match (begun, FileName::parse(name, place).and_then(|name| name.uid)) {
+                (Some(complete), _) => _ = self.begun.swap_remove(complete),
+                (None, Some(uid)) => {
+                    // If there are too many, whoever reads one of them will notice.
+                    if self.written.len() < MOST_NAMES {
+                        self.written.insert(uid);
+                    }
+                    return;
+                }
+                // It has not been found yet.
+                (None, None) => {}
             }
-            return;
         }
-        let appeared = mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
-        let list = if appeared { &mut self.appeared } else { &mut self.vanished };
+        let list = if mask.intersects(EventMask::MOVED_TO | EventMask::CLOSE_WRITE) {
+            &mut self.appeared
+        } else if mask.contains(EventMask::CREATE) {
+            &mut self.begun
+        } else {
+            &mut self.vanished
+        };
         if list.len() < MOST_NAMES {
             list.push((place, name.to_vec()));
         } else {
             self.overflow = true;
         }
     }
+}
+
+/// Whether a message of ours, shown already or not, has this name.
+fn is_ours(state: &State, snapshot: &Snapshot, place: Place, name: &[u8]) -> bool {
+    let Some(uid) = FileName::parse(name, place).and_then(|name| name.uid) else { return false };
+    let pending = state.pending.iter().find(|pending| pending.record.uid == uid);
+    let pending = pending.map(|pending| (&pending.record, &pending.name[..]));
+    pending
+        .or_else(|| snapshot.by_uid(uid))
+        .is_some_and(|(record, stored)| record.place == place && record.file_name(stored) == name)
 }
 
 impl Folder {
@@ -221,6 +276,10 @@ impl Folder {
             return;
         }
         self.absorb_events(&mut state, directories);
+        if self.has_unfinished() {
+            self.want_flush();
+            return;
+        }
         state.watched = false;
         match now {
             Ok(now) => state.seen = now,
@@ -266,14 +325,24 @@ impl Folder {
                 watcher.wake.notify_one();
             }
         }
-        let (appeared, vanished, written, overflow) = {
+        let (mut appeared, begun, vanished, written, overflow) = {
             let mut events = self.events.lock();
             let overflow = std::mem::take(&mut events.overflow);
             let written: Vec<Uid> = std::mem::take(&mut events.written).into_iter().collect();
-            (std::mem::take(&mut events.appeared), std::mem::take(&mut events.vanished), written, overflow)
+            let (appeared, begun) = (std::mem::take(&mut events.appeared), std::mem::take(&mut events.begun));
+            (appeared, begun, std::mem::take(&mut events.vanished), written, overflow)
         };
         if self.current().gone {
             return;
+        }
+        let (unfinished, finished): (Vec<_>, Vec<_>) =
+            begun.into_iter().partition(|(place, name)| self.is_unfinished(state, directories, *place, name));
+        appeared.extend(finished);
+        if !unfinished.is_empty() {
+            self.events.lock().begun.extend(unfinished);
+            if let Some(watcher) = &self.environment.watcher {
+                watcher.look_again(self);
+            }
         }
         let mut result = Ok(());
         if !overflow {
@@ -291,16 +360,25 @@ impl Folder {
         }
     }
 
+    /// Whether somebody seems to be writing a file where it is to stay, as `cp` and `tar` do. A message gets its UID when it is
+    /// complete, because what is written later is another one.
+    fn is_unfinished(&self, state: &State, directories: &Directories, place: Place, name: &[u8]) -> bool {
+        if FileName::parse(name, place).is_none() || is_ours(state, &self.current(), place, name) {
+            return false;
+        }
+        let now = self.environment.clock.now().unix_micros().saturating_mul(1000);
+        let written = directories.written_at(place, name).ok().flatten();
+        written.is_some_and(|written| Duration::from_nanos(written.abs_diff(now)) < QUIET)
+    }
+
+    /// Whether there are files that somebody seems to be writing.
+    pub fn has_unfinished(&self) -> bool {
+        !self.events.lock().begun.is_empty()
+    }
+
     /// Whether a message of ours, shown already or not, is among the names that vanished, and really gone.
     fn has_lost(&self, state: &State, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
         let snapshot = self.current();
-        vanished.iter().any(|(place, name)| {
-            let Some(uid) = FileName::parse(name, *place).and_then(|name| name.uid) else { return false };
-            let pending = state.pending.iter().find(|pending| pending.record.uid == uid);
-            let pending = pending.map(|pending| (&pending.record, &pending.name[..]));
-            pending.or_else(|| snapshot.by_uid(uid)).is_some_and(|(record, stored)| {
-                record.place == *place && record.file_name(stored) == *name && !directories.has(*place, name)
-            })
-        })
+        vanished.iter().any(|(place, name)| is_ours(state, &snapshot, *place, name) && !directories.has(*place, name))
     }
 }

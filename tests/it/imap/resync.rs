@@ -138,6 +138,27 @@ async fn what_notify_tells_between_commands_hides_no_expunge_that_is_held_back()
     assert!(has(&lines, "* VANISHED (EARLIER) 3"), "{told:?} {lines:?}");
 }
 
+/// The same during IDLE, for flags that the client does not want to know of.
+#[tokio::test]
+async fn what_idle_tells_hides_no_flags_that_notify_keeps_from_the_client() {
+    let world = World::new(settings()).await;
+    let (mut one, mut other) = two_sessions(&world).await;
+    one.command("e NOTIFY SET (SELECTED (MessageNew (UID FLAGS) MessageExpunge))").await;
+    one.send("f IDLE\r\n").await;
+    other.command("b STORE 1 +FLAGS (\\Flagged)").await;
+    other.command("c APPEND INBOX {2+}\r\na:").await;
+    let mut told: Vec<String> = Vec::new();
+    while !(has(&told, "* 4 FETCH ") && told.last().is_some_and(|line| line.contains("[HIGHESTMODSEQ "))) {
+        told.push(one.line().await.expect("a notification"));
+    }
+    // The connection breaks, and the client comes back.
+    let mut again = world.connect();
+    again.log_in("ann").await;
+    again.command("b ENABLE QRESYNC").await;
+    let lines = back(&mut again, code(&told[told.len() - 1..], "HIGHESTMODSEQ")).await;
+    assert!(has(&lines, "* 1 FETCH (UID 1 FLAGS (\\Flagged"), "{told:?} {lines:?}");
+}
+
 /// It was told a modification sequence at each change of one.
 #[tokio::test]
 async fn a_client_that_wants_no_flags_from_notify_is_not_woken_by_them() {

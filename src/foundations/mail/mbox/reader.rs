@@ -27,6 +27,9 @@ pub struct Messages<R> {
     again: Cursor<Vec<u8>>,
     /// How much more may be given back, in octets.
     patience: usize,
+    /// Whether the program that has made the file writes lengths, and so into its first message, too. In other files a
+    /// length is only what a sender has written.
+    counts: Option<bool>,
     ended: bool,
 }
 
@@ -51,7 +54,16 @@ impl<R: BufRead> Messages<R> {
             return Ok(None);
         }
         let undated = !is_separator(&ahead);
-        Ok(Some(Self { reader, most, undated, ahead, again: Cursor::default(), patience: PATIENCE, ended }))
+        Ok(Some(Self {
+            reader,
+            most,
+            undated,
+            ahead,
+            again: Cursor::default(),
+            patience: PATIENCE,
+            counts: None,
+            ended,
+        }))
     }
 
     /// The next message.
@@ -60,7 +72,9 @@ impl<R: BufRead> Messages<R> {
     /// It cannot be read.
     pub fn read(&mut self) -> io::Result<Option<Wrapped>> {
         let Some(mut message) = self.read_to_separator()? else { return Ok(None) };
-        if !self.ended
+        let counts = *self.counts.get_or_insert_with(|| end(&message.octets).is_some());
+        if counts
+            && !self.ended
             && let Some(missing) = message.missing(self.most).filter(|missing| *missing <= self.patience)
         {
             self.extend(&mut message, missing)?;
@@ -69,7 +83,8 @@ impl<R: BufRead> Messages<R> {
     }
 
     /// Adds what the message lacks according to its Content-Length, if a message begins or the file ends there. Otherwise the
-    /// length is wrong, as in a file that was edited, or is not this file's, and nothing is added.
+    /// length is wrong, as in a file that was edited, or is not this file's, and nothing is added. Neither is what is a message
+    /// according to its own length: a text that is taken for a message is still there, and a message that is taken for text is not.
     fn extend(&mut self, message: &mut Wrapped, missing: usize) -> io::Result<()> {
         let mut more = std::mem::take(&mut self.ahead);
         let begun = more.len();
@@ -86,7 +101,8 @@ impl<R: BufRead> Messages<R> {
             }
             self.line(&mut next)?;
             self.ended = next.len() == behind;
-            is_right = self.ended || begins(&next[behind..], true, self.undated);
+            let is_end = self.ended || begins(&next[behind..], true, self.undated);
+            is_right = is_end && !self.is_message(&more);
             if is_right {
                 self.ahead = next.split_off(behind);
                 more.append(&mut next);
@@ -94,6 +110,7 @@ impl<R: BufRead> Messages<R> {
             }
         }
         if !is_right {
+            self.ended = false;
             more.append(&mut next);
             let mut rest = more.split_off(begun);
             self.ahead = more;
@@ -102,6 +119,13 @@ impl<R: BufRead> Messages<R> {
             self.again = Cursor::new(rest);
         }
         Ok(())
+    }
+
+    /// Whether these octets begin with a message that ends, by its own length, with them or before another one.
+    fn is_message(&self, octets: &[u8]) -> bool {
+        let Some(rest) = end(octets).and_then(|end| octets.get(end..)) else { return false };
+        let rest = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")).unwrap_or(rest);
+        rest.is_empty() || begins(rest, true, self.undated)
     }
 
     fn line(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
@@ -159,14 +183,19 @@ impl Wrapped {
     /// How many octets are missing according to its Content-Length, which programs write that leave `From ` in a text as it is. It
     /// counts if the whole message is in memory.
     fn missing(&self, most: usize) -> Option<usize> {
-        let header = self.octets.get(first_line(&self.octets).len() + 1..)?;
-        let section = HeaderSection::of(header);
-        let value = section.first("Content-Length")?.value();
-        let length: usize = std::str::from_utf8(&value).ok()?.trim().parse().ok()?;
-        let end = (self.octets.len() - header.len() + section.body_start()).checked_add(length)?;
+        let end = end(&self.octets)?;
         let missing = end.checked_sub(usize::try_from(self.size).ok()?)?;
         (end <= most && missing > 0).then_some(missing)
     }
+}
+
+/// Where a message, with the line before it, ends according to its Content-Length.
+fn end(octets: &[u8]) -> Option<usize> {
+    let start = first_line(octets).len() + 1;
+    let section = HeaderSection::of(octets.get(start..)?);
+    let value = section.first("Content-Length")?.value();
+    let length: usize = std::str::from_utf8(&value).ok()?.trim().parse().ok()?;
+    (start + section.body_start()).checked_add(length)
 }
 
 fn is_empty_line(line: &[u8]) -> bool {
@@ -259,6 +288,33 @@ mod tests {
                 let found = found(&text(length), most);
                 assert_eq!(found.len(), 4, "{length}");
                 assert_eq!(found.iter().map(|(_, size)| *size).sum::<u64>(), text(length).len() as u64, "{length}");
+            }
+        }
+    }
+
+    /// A length that leads to the end of another message took that one, and those between, for text.
+    #[test]
+    fn no_length_swallows_messages_that_end_by_their_own() {
+        for end in ["\n", "\r\n"] {
+            let lines = |text: &str| text.replace('\n', end);
+            let dated = "From a@b Mon Nov 23 04:00:00 2026\n";
+            let plain = lines(&format!("{dated}Subject: 2\n\nz\n\n"));
+            let counted = lines(&format!("{dated}Subject: 2\nContent-Length: "));
+            let counted = format!("{counted}{}{}z{end}{end}", 1 + end.len(), end.repeat(2));
+            let long = |next: &str| {
+                let body = format!("x{end}{end}");
+                let length = body.len() + next.len();
+                lines(&format!("{dated}Subject: 1\nContent-Length: {length}\n\n")) + &body
+            };
+            for wanted in [
+                // They have lengths of their own.
+                vec![long(&counted), counted.clone(), counted.clone()],
+                vec![long(&counted.repeat(2)), counted.clone(), counted.clone(), plain.clone()],
+                // Whoever has made the file writes none.
+                vec![plain.clone(), long(&plain), plain.clone(), plain.clone()],
+            ] {
+                let found = found(&wanted.concat(), usize::MAX);
+                assert_eq!(found.into_iter().map(|(octets, _)| octets).collect::<Vec<_>>(), wanted);
             }
         }
     }

@@ -45,7 +45,7 @@ pub async fn run(talk: &mut Conversation) -> Outcome {
         if let State::Selected(account, selected) = &mut talk.state
             && !account.attention.ignores_selected()
         {
-            selected.tell_updates(account, Expunges::Tell, &mut talk.link).await?;
+            selected.tell_between(account, Expunges::Tell, &mut talk.link).await?;
             if selected.is_gone() {
                 return Ok(Done::new("The mailbox is gone"));
             }

@@ -123,13 +123,7 @@ pub async fn tell(talk: &mut Conversation, wakeup: Wakeup) -> std::io::Result<()
             if let State::Selected(account, selected) = &mut talk.state {
                 let delayed = account.attention.selected().is_some_and(|selected| selected.delayed);
                 let expunges = if delayed { Expunges::Hold } else { Expunges::Tell };
-                let before = talk.link.mark();
-                selected.tell_updates(account, expunges, &mut talk.link).await?;
-                // As at the end of a command: the client may leave the mailbox with the next one. If it was told nothing, because it
-                // does not want to know of flags, it knows no higher mod-sequence than before.
-                if talk.link.mark() != before {
-                    selected.tell_behind(account, &mut talk.link);
-                }
+                selected.tell_between(account, expunges, &mut talk.link).await?;
             }
             Ok(())
         }

@@ -116,8 +116,10 @@ impl Folder {
         if state.stale || state.passed_over || now != state.seen || !state.pending.is_empty() {
             return Mtimes::default();
         }
-        // Folding in changes may have given UIDs to files, and so changed the directories.
-        if doubtful || state.doubtful || !directories.mtimes().is_ok_and(|still| still == now) {
+        // Folding in changes may have given UIDs to files, and so changed the directories; and a file that is being written does
+        // not change them again when it is complete.
+        if doubtful || state.doubtful || self.has_unfinished() || !directories.mtimes().is_ok_and(|still| still == now)
+        {
             self.want_flush();
             return Mtimes::default();
         }

@@ -246,6 +246,14 @@ impl Directories {
         Ok(plain.then(|| (size, Timestamp::from_unix_seconds(stat.st_mtime))))
     }
 
+    /// When a message's file was last written to, in nanoseconds since 1970. `None` when it is not a plain file, or has another
+    /// name, too: then it was complete when it got this one.
+    pub fn written_at(&self, place: Place, name: &[u8]) -> io::Result<Option<i64>> {
+        let stat = rustix::fs::statat(self.place(place), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let alone = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
+        Ok(alone.then(|| nanoseconds(&stat)))
+    }
+
     /// Opens a message's file.
     pub fn open_message(&self, place: Place, name: &[u8]) -> io::Result<std::fs::File> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -291,9 +299,13 @@ pub fn list(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&[u8])) -> io::Resul
 
 /// When a directory last changed.
 pub fn mtime(directory: BorrowedFd<'_>) -> io::Result<i64> {
-    let stat = rustix::fs::fstat(directory)?;
+    Ok(nanoseconds(&rustix::fs::fstat(directory)?))
+}
+
+/// When something was last changed, in nanoseconds since 1970.
+fn nanoseconds(stat: &rustix::fs::Stat) -> i64 {
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
-    Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+    stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 /// Makes a directory that only its owner can enter, who is that of the one above it; an existing one is no error. Returns

@@ -22,6 +22,8 @@ pub struct Adoption<'a> {
     pub renamed: bool,
     /// Remaining retries for files that the disk has refused.
     pub patience: u32,
+    /// What files are read into, one after the other.
+    pub buffer: Vec<u8>,
 }
 
 /// Whether a UID may now be in the name of a file, so that nothing else can have it.
@@ -90,12 +92,12 @@ impl Adoption<'_> {
         parsed: &FileName<'_>,
         uid: Uid,
     ) -> Result<Option<Record>, Error> {
-        let mut measured = measure(self.directories, found, parsed);
+        let mut measured = measure(self.directories, found, parsed, &mut self.buffer);
         // Skipped now, it would later be another message with another UID: a momentary failure is worth a retry.
         while self.patience > 0 && measured.as_ref().is_err_and(|error| error.raw_os_error() == Some(FAILED)) {
             self.patience -= 1;
             std::thread::sleep(PAUSE);
-            measured = measure(self.directories, found, parsed);
+            measured = measure(self.directories, found, parsed, &mut self.buffer);
         }
         let Measured { size, virtual_size, date } = match measured {
             Ok(Some(measured)) => measured,
@@ -136,6 +138,9 @@ fn is_about_one_file(error: &std::io::Error) -> bool {
 /// The system's error codes for a failing disk.
 const FAILED: i32 = rustix::io::Errno::IO.raw_os_error();
 
+/// Octets of a file read at once.
+const PIECE: usize = 64 << 10;
+
 /// What a file itself says about a message.
 struct Measured {
     size: u64,
@@ -146,22 +151,27 @@ struct Measured {
 }
 
 /// `None` when the file is not a plain one.
-fn measure(directories: &Directories, found: Found<'_>, parsed: &FileName<'_>) -> std::io::Result<Option<Measured>> {
+fn measure(
+    directories: &Directories,
+    found: Found<'_>,
+    parsed: &FileName<'_>,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<Option<Measured>> {
     let Some((size, date)) = directories.stat(found.place, found.name)? else { return Ok(None) };
     let virtual_size = match parsed.virtual_size {
         Some(virtual_size) if parsed.size == Some(size) && virtual_size >= size => virtual_size,
-        _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?)?,
+        _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?, buffer)?,
     };
     Ok(Some(Measured { size, virtual_size, date: date.unix_seconds() }))
 }
 
 /// Number of lines of a file that end without a CR.
-fn bare_line_feeds(mut file: std::fs::File) -> std::io::Result<u64> {
-    let mut buffer = vec![0; 64 << 10];
+fn bare_line_feeds(mut file: std::fs::File, buffer: &mut Vec<u8>) -> std::io::Result<u64> {
+    buffer.resize(PIECE, 0);
     let mut before = 0;
     let mut count = 0;
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = file.read(buffer)?;
         if read == 0 {
             return Ok(count);
         }

@@ -140,12 +140,12 @@ impl Plan {
 
     /// Files get new UIDs in the order of the times in their names.
     fn sort_newcomers(&mut self, listing: &Listing) {
-        let order = |at: &usize| {
+        // Each name is read once: a folder that another program has filled has them by the hundred thousand.
+        self.newcomers.sort_by_cached_key(|at| {
             let found = listing.entry(*at);
             let seconds = FileName::parse(found.name, found.place).map_or(0, |name| name.seconds());
             (seconds, found.name)
-        };
-        self.newcomers.sort_by(|a, b| order(a).cmp(&order(b)));
+        });
     }
 
     fn unnumbered(&mut self, listing: &Listing, at: usize, known: Known<'_>) {

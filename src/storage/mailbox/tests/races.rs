@@ -303,6 +303,8 @@ async fn a_message_that_is_written_in_its_place_is_whole_in_the_end() {
     let directories = folder.directories().unwrap();
     let mut file = std::fs::File::create(store.path().join("cur/1700000001.M1P1.h:2,S")).unwrap();
     file.write_all(b"Subject: second\n").unwrap();
+    // Nobody has written to it for a while.
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     folder.absorb_events(&mut folder.lock(), &directories);
     assert_eq!(whole(&view, 2).await, b"Subject: second\r\n");
     file.write_all(b"\ntext\n").unwrap();
@@ -313,6 +315,27 @@ async fn a_message_that_is_written_in_its_place_is_whole_in_the_end() {
     assert_eq!(whole(&view, 3).await, b"Subject: second\r\n\r\ntext\r\n");
     let current = folder.current();
     assert_eq!((current.len(), current.by_uid(uid(3)).unwrap().0.flags), (2, Flags::SEEN));
+}
+
+/// It had two, and the first was seen to come and go.
+#[tokio::test]
+async fn a_message_that_is_written_in_its_place_has_one_uid() {
+    let (clock, store) = long_ago().await;
+    store.append("INBOX", "first\r\n").await;
+    let view = store.view("INBOX").await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let directories = folder.directories().unwrap();
+    let mut file = std::fs::File::create(store.path().join("cur/1700000001.M1P1.h:2,S")).unwrap();
+    file.write_all(b"Subject: second\n").unwrap();
+    file.set_modified(clock.time()).unwrap();
+    folder.absorb_events(&mut folder.lock(), &directories);
+    folder.flush().unwrap();
+    assert_eq!((folder.current().len(), index::usage(&store.path())), (1, None));
+    file.write_all(b"\ntext\n").unwrap();
+    drop(file);
+    folder.absorb_events(&mut folder.lock(), &directories);
+    assert_eq!(folder.current().len(), 2);
+    assert_eq!(whole(&view, 2).await, b"Subject: second\r\n\r\ntext\r\n");
 }
 
 /// The same in a folder that nobody has open, where inotify reports nothing.

@@ -252,3 +252,24 @@ async fn of_two_directories_of_one_folder_the_same_is_shown_in_any_order() {
         assert_eq!(whole(&store.view(folder).await, 1).await, b"shown\r\n", "{folder}");
     }
 }
+
+/// If the second one appears while the first is in use. Mail that nobody had seen was removed with its directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_or_renamed_is_the_directory_that_is_shown() {
+    let store = Store::new().await;
+    let filled = |directory: &str, text: &str| {
+        maildir(&store.path().join(directory));
+        write(&store.path().join(directory), "cur/1700000001.M1P1.h:2,S", text);
+    };
+    for folder in ["ä", "ö"] {
+        filled(&format!(".{folder}"), "shown\r\n");
+        assert_eq!(whole(&store.view(folder).await, 1).await, b"shown\r\n");
+        filled(&name(folder).directory(), "not seen\r\n");
+    }
+    store.user.delete(&name("ä")).await.unwrap();
+    store.user.rename(&name("ö"), &name("new")).await.unwrap();
+    assert_eq!(whole(&store.view("new").await, 1).await, b"shown\r\n");
+    for folder in ["ä", "ö"] {
+        assert_eq!(whole(&store.view(folder).await, 1).await, b"not seen\r\n");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -176,14 +176,14 @@ impl User {
     }
 
     fn delete_folder(&self, name: &FolderName) -> Result<Vec<Uid>, Error> {
-        let path = self.tree.path_of(name).ok_or_else(|| Error::NoFolder(name.clone()))?;
         let failed = self.failed("delete a folder");
         let folder = self.folder(name)?;
         let last = folder.current();
         self.remember_validity(last.uid_validity)?;
         let root = self.own_root().map_err(&failed)?;
         let hidden = format!("{REMOVED}{}", self.environment.unique());
-        let directory = name_of(&path);
+        // Another one may have its name by now, with mail that nobody has seen.
+        let directory = name_of(&folder.path);
         rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
         let synced = rustix::fs::fsync(&root);
         // Anyone who has the folder open may keep adding to it, and hidden directories are removed eventually: so it
@@ -205,6 +205,12 @@ impl User {
         Ok(last.iter().map(|(record, _)| record.uid).collect())
     }
 
+    /// Where a folder lies: if two directories have its name, the one whose mail sessions see.
+    fn shown_at(&self, name: &FolderName) -> Option<PathBuf> {
+        let shown = self.loaded.lock().get(name).cloned().filter(|folder| folder.is_in_place().unwrap_or(false));
+        shown.map(|folder| folder.path.clone()).or_else(|| self.tree.path_of(name))
+    }
+
     fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
         if to.is_below(from) {
             return Err(Error::IntoItself(from.clone()));
@@ -221,7 +227,7 @@ impl User {
         }
         let failed = self.failed("rename a folder");
         let root = self.own_root().map_err(&failed)?;
-        let paths = family.iter().filter_map(|old| self.tree.path_of(old));
+        let paths = family.iter().filter_map(|old| self.shown_at(old));
         let moves: Vec<_> =
             paths.map(|path| name_of(&path).to_owned()).zip(renamed.iter().map(FolderName::directory)).collect();
         rename_all(root.as_fd(), &moves).map_err(&failed)?;
