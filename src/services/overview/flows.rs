@@ -29,8 +29,8 @@ pub struct Flow {
 /// How often clients were refused for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusals {
-    /// What was refused: a kind of event.
-    pub kind: &'static str,
+    /// What was refused.
+    pub kind: EventKind,
     /// Why, in general words.
     pub reason: String,
     /// How often.
@@ -89,7 +89,7 @@ impl Flow {
 pub fn refusals(counts: &[Count]) -> Vec<Refusals> {
     let mut refusals: Vec<Refusals> = Vec::new();
     for count in counts.iter().filter(|count| is_refusal(count.kind)) {
-        let kind = count.kind.word();
+        let kind = count.kind;
         match refusals.iter_mut().find(|other| other.kind == kind && other.reason == count.outcome) {
             Some(same) => same.number += count.number,
             None => refusals.push(Refusals { kind, reason: count.outcome.clone(), number: count.number }),

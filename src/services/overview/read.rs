@@ -137,7 +137,7 @@ pub struct Recent {
     /// When.
     pub at: Timestamp,
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: EventKind,
     /// What happened.
     pub sentence: String,
 }
@@ -213,7 +213,7 @@ impl Overviewer {
             backups,
             recent: recent
                 .iter()
-                .map(|event| Recent { at: event.at, kind: event.kind.word(), sentence: sentence(event) })
+                .map(|event| Recent { at: event.at, kind: event.kind, sentence: sentence(event) })
                 .collect(),
         }
     }

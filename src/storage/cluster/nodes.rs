@@ -28,7 +28,6 @@ pub struct Node {
     /// When it last joined.
     pub joined_at: Timestamp,
     /// How it treats mailboxes.
-    #[serde(serialize_with = "word")]
     pub state: NodeState,
     /// How many users it owns.
     pub users: i64,
@@ -121,10 +120,6 @@ impl Nodes {
         }
         Ok(gone)
     }
-}
-
-fn word<S: serde::Serializer>(state: &NodeState, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(state.word())
 }
 
 fn node(row: &Row) -> Result<Node, Error> {

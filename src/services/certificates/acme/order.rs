@@ -12,40 +12,6 @@ use super::http::RetryAfter;
 use super::{AcmeCertificate, AcmeChallenge, Challenges, Error, Refused};
 use crate::foundations::address::Domain;
 
-/// Orders a certificate for some of the names, proves that they are ours, and fetches its chain in PEM.
-///
-/// # Errors
-/// The authority refuses, or does not finish in time. If it does not accept some of the names, all of those are told.
-pub(super) async fn obtain(
-    (wanted, names): (&AcmeCertificate, &[Domain]),
-    (account, retry_after): (&Account, &RetryAfter),
-    challenges: &Challenges,
-    replaces: Option<CertificateIdentifier<'_>>,
-    key: &KeyPair,
-) -> Result<String, Error> {
-    let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
-    let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
-    let mut order = match prove((wanted, &names), (account, retry_after), challenges, replaces).await {
-        Ok(order) => order,
-        Err(Unproven::Explained(error)) => return Err(*error),
-        Err(Unproven::Unexplained(error)) => {
-            let refused = those_at_fault((wanted, &names), (account, retry_after), challenges).await;
-            return Err(match refused {
-                Some(refused) => Error::NotOurs { authority: wanted.authority.clone(), refused },
-                None => *error,
-            });
-        }
-    };
-    let mut params = CertificateParams::new(names.clone())?;
-    params.distinguished_name = DistinguishedName::new();
-    let csr = params.serialize_request(key)?;
-    order.finalize_csr(csr.der()).await.map_err(|source| match rejected(&names, &source) {
-        refused if refused.is_empty() => failed("did not accept the certificate request")(source),
-        refused => Error::NotOurs { authority: wanted.authority.clone(), refused },
-    })?;
-    order.poll_certificate(&PATIENT).await.map_err(failed("issued no certificate"))
-}
-
 const UNACCEPTED: &str = "did not accept the order";
 const UNDECIDED: &str = "did not decide about the order";
 
@@ -63,77 +29,162 @@ impl From<Error> for Unproven {
     }
 }
 
-/// Places an order and proves that its names are ours.
-async fn prove(
-    (wanted, names): (&AcmeCertificate, &[String]),
-    (account, retry_after): (&Account, &RetryAfter),
-    challenges: &Challenges,
-    replaces: Option<CertificateIdentifier<'_>>,
-) -> Result<Order, Unproven> {
-    let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
-    let not_ours = |refused| Error::NotOurs { authority: wanted.authority.clone(), refused };
-    let by = |did: &'static str, source: instant_acme::Error| match rejected(names, &source) {
-        refused if !refused.is_empty() => not_ours(refused).into(),
-        _ if is_about_some_name(&source) => Unproven::Unexplained(Box::new(failed(did)(source))),
-        _ => failed(did)(source).into(),
-    };
-    let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = place(account, &identifiers, replaces).await.map_err(|source| by(UNACCEPTED, source))?;
-    let (given, at_once) = answer(wanted, &mut order, challenges).await?;
-    let status = order.state().status;
-    let decided = match status {
-        _ if !at_once.is_empty() => Ok(OrderStatus::Invalid),
-        // Everything has been proven for an earlier order.
-        OrderStatus::Ready => Ok(OrderStatus::Ready),
-        _ => order.poll_ready(&PATIENT).await,
-    };
-    if matches!(decided, Ok(OrderStatus::Ready)) {
-        drop(given);
-        return Ok(order);
-    }
-    let refused = refused(at_once, &mut order, retry_after).await.map_err(failed(UNDECIDED))?;
-    Err(match decided {
-        Err(source) if refused.is_empty() => by(UNDECIDED, source),
-        _ if refused.is_empty() => {
-            let all = names.iter().cloned().map(Refused::without_reason);
-            Unproven::Unexplained(Box::new(not_ours(all.collect())))
-        }
-        _ => not_ours(refused).into(),
-    })
+/// Who orders a certificate, and from whom.
+pub(super) struct Applicant<'a> {
+    /// The certificate that is wanted.
+    pub(super) wanted: &'a AcmeCertificate,
+    /// The account at its authority.
+    pub(super) account: &'a Account,
+    /// When the authority wants to be asked again.
+    pub(super) retry_after: &'a RetryAfter,
+    /// Where the answers to challenges are served.
+    pub(super) challenges: &'a Challenges,
 }
 
-/// The names because of which an order for all of them was refused, found by an order for each. These are not finalized, so that no
-/// certificate is issued; what they have proven counts for the next order. If there are very many names, some share an order, and are
-/// refused together. `None` if nothing is found, or the authority does not want to go on.
-async fn those_at_fault(
-    (wanted, names): (&AcmeCertificate, &[String]),
-    (account, retry_after): (&Account, &RetryAfter),
-    challenges: &Challenges,
-) -> Option<Vec<Refused>> {
-    let mut refused = Vec::new();
-    if names.len() < 2 {
-        return None;
-    }
-    for some in names.chunks(names.len().div_ceil(MOST_ORDERS)) {
-        match prove((wanted, some), (account, retry_after), challenges, None).await {
-            Ok(_) => {}
+impl Applicant<'_> {
+    /// Orders a certificate for some of the names, proves that they are ours, and fetches its chain in PEM.
+    ///
+    /// # Errors
+    /// The authority refuses, or does not finish in time. If it does not accept some of the names, all of those are told.
+    pub(super) async fn obtain(
+        &self,
+        names: &[Domain],
+        replaces: Option<CertificateIdentifier<'_>>,
+        key: &KeyPair,
+    ) -> Result<String, Error> {
+        let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
+        let mut order = match self.prove(&names, replaces).await {
+            Ok(order) => order,
+            Err(Unproven::Explained(error)) => return Err(*error),
             Err(Unproven::Unexplained(error)) => {
-                let reason = match *error {
-                    Error::Authority { source, .. } => source.to_string(),
-                    _ => NO_REASON.to_owned(),
-                };
-                refused.extend(some.iter().map(|name| Refused { name: name.clone(), reason: reason.clone() }));
+                return Err(match self.those_at_fault(&names).await {
+                    Some(refused) => self.not_ours(refused),
+                    None => *error,
+                });
             }
-            Err(Unproven::Explained(error)) => match *error {
-                Error::NotOurs { refused: of_these, .. } => refused.extend(of_these),
-                error => {
-                    log::warn!(error:% = error; "The authority does not say which name it refuses, nor can this be found out now");
-                    return None;
-                }
-            },
-        }
+        };
+        let mut params = CertificateParams::new(names.clone())?;
+        params.distinguished_name = DistinguishedName::new();
+        let csr = params.serialize_request(key)?;
+        order.finalize_csr(csr.der()).await.map_err(|source| match rejected(&names, &source) {
+            refused if refused.is_empty() => self.failed("did not accept the certificate request")(source),
+            refused => self.not_ours(refused),
+        })?;
+        order.poll_certificate(&PATIENT).await.map_err(self.failed("issued no certificate"))
     }
-    (!refused.is_empty()).then_some(refused)
+
+    /// Places an order and proves that its names are ours.
+    async fn prove(&self, names: &[String], replaces: Option<CertificateIdentifier<'_>>) -> Result<Order, Unproven> {
+        let by = |did: &'static str, source: instant_acme::Error| match rejected(names, &source) {
+            refused if !refused.is_empty() => self.not_ours(refused).into(),
+            _ if is_about_some_name(&source) => Unproven::Unexplained(Box::new(self.failed(did)(source))),
+            _ => self.failed(did)(source).into(),
+        };
+        let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
+        let mut order = place(self.account, &identifiers, replaces).await.map_err(|source| by(UNACCEPTED, source))?;
+        let (given, at_once) = self.answer(&mut order).await?;
+        let status = order.state().status;
+        let decided = match status {
+            _ if !at_once.is_empty() => Ok(OrderStatus::Invalid),
+            // Everything has been proven for an earlier order.
+            OrderStatus::Ready => Ok(OrderStatus::Ready),
+            _ => order.poll_ready(&PATIENT).await,
+        };
+        if matches!(decided, Ok(OrderStatus::Ready)) {
+            drop(given);
+            return Ok(order);
+        }
+        let refused = refused(at_once, &mut order, self.retry_after).await.map_err(self.failed(UNDECIDED))?;
+        Err(match decided {
+            Err(source) if refused.is_empty() => by(UNDECIDED, source),
+            _ if refused.is_empty() => {
+                let all = names.iter().cloned().map(Refused::without_reason);
+                Unproven::Unexplained(Box::new(self.not_ours(all.collect())))
+            }
+            _ => self.not_ours(refused).into(),
+        })
+    }
+
+    /// The names because of which an order for all of them was refused, found by an order for each. These are not finalized, so that no
+    /// certificate is issued; what they have proven counts for the next order. If there are very many names, some share an order, and are
+    /// refused together. `None` if nothing is found, or the authority does not want to go on.
+    async fn those_at_fault(&self, names: &[String]) -> Option<Vec<Refused>> {
+        let mut refused = Vec::new();
+        if names.len() < 2 {
+            return None;
+        }
+        for some in names.chunks(names.len().div_ceil(MOST_ORDERS)) {
+            match self.prove(some, None).await {
+                Ok(_) => {}
+                Err(Unproven::Unexplained(error)) => {
+                    let reason = match *error {
+                        Error::Authority { source, .. } => source.to_string(),
+                        _ => NO_REASON.to_owned(),
+                    };
+                    refused.extend(some.iter().map(|name| Refused { name: name.clone(), reason: reason.clone() }));
+                }
+                Err(Unproven::Explained(error)) => match *error {
+                    Error::NotOurs { refused: of_these, .. } => refused.extend(of_these),
+                    error => {
+                        log::warn!(error:% = error; "The authority does not say which name it refuses, nor can this be found out now");
+                        return None;
+                    }
+                },
+            }
+        }
+        (!refused.is_empty()).then_some(refused)
+    }
+
+    /// Prepares the answer to each challenge and reports it ready. The answers are served until those returned are dropped. Also returns
+    /// the names that are refused already.
+    async fn answer(&self, order: &mut Order) -> Result<(Vec<Given>, Vec<Refused>), Error> {
+        let wanted = self.wanted;
+        let (mut given, mut refused) = (Vec::new(), Vec::new());
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization.map_err(self.failed("sent no challenge"))?;
+            match authorization.status {
+                // Proven already, for an earlier order.
+                AuthorizationStatus::Valid => continue,
+                AuthorizationStatus::Pending => {}
+                _ => {
+                    refused.push(Refused::of(&authorization));
+                    continue;
+                }
+            }
+            let name = authorization.identifier().to_string();
+            let kind = match wanted.challenge {
+                AcmeChallenge::Http01 => ChallengeType::Http01,
+                AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+            };
+            let Some(mut challenge) = authorization.challenge(kind) else {
+                let (authority, wanted) = (wanted.authority.clone(), wanted.challenge.to_string());
+                return Err(Error::NoSuchChallenge { authority, name, wanted });
+            };
+            let key_authorization = challenge.key_authorization();
+            given.push(match wanted.challenge {
+                AcmeChallenge::Http01 => self.challenges.give_http(&challenge.token, key_authorization.as_str()),
+                AcmeChallenge::TlsAlpn01 => self.challenges.give_tls(&name, key_authorization.digest().as_ref())?,
+            });
+            match challenge.set_ready().await {
+                Ok(()) => {}
+                // Some authorities look at once.
+                Err(instant_acme::Error::Api(problem)) if is_about_name(&problem) => {
+                    refused.push(Refused { name, reason: problem.to_string() });
+                }
+                Err(source) => return Err(self.failed("did not check the answer")(source)),
+            }
+        }
+        Ok((given, refused))
+    }
+
+    fn failed(&self, did: &'static str) -> impl FnOnce(instant_acme::Error) -> Error {
+        move |source| Error::Authority { authority: self.wanted.authority.clone(), did, source }
+    }
+
+    fn not_ours(&self, refused: Vec<Refused>) -> Error {
+        Error::NotOurs { authority: self.wanted.authority.clone(), refused }
+    }
 }
 
 /// Places an order. Saying what it replaces is a courtesy that gives it priority (RFC 9773 §5). If the authority refuses that,
@@ -169,53 +220,6 @@ fn rejected(names: &[String], error: &instant_acme::Error) -> Vec<Refused> {
         _ => None,
     });
     of_name.collect()
-}
-
-/// Prepares the answer to each challenge and reports it ready. The answers are served until those returned are dropped. Also returns
-/// the names that are refused already.
-async fn answer(
-    wanted: &AcmeCertificate,
-    order: &mut Order,
-    challenges: &Challenges,
-) -> Result<(Vec<Given>, Vec<Refused>), Error> {
-    let failed = |did| move |source| Error::Authority { authority: wanted.authority.clone(), did, source };
-    let (mut given, mut refused) = (Vec::new(), Vec::new());
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(failed("sent no challenge"))?;
-        match authorization.status {
-            // Proven already, for an earlier order.
-            AuthorizationStatus::Valid => continue,
-            AuthorizationStatus::Pending => {}
-            _ => {
-                refused.push(Refused::of(&authorization));
-                continue;
-            }
-        }
-        let name = authorization.identifier().to_string();
-        let kind = match wanted.challenge {
-            AcmeChallenge::Http01 => ChallengeType::Http01,
-            AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
-        };
-        let Some(mut challenge) = authorization.challenge(kind) else {
-            let (authority, wanted) = (wanted.authority.clone(), wanted.challenge.to_string());
-            return Err(Error::NoSuchChallenge { authority, name, wanted });
-        };
-        let key_authorization = challenge.key_authorization();
-        given.push(match wanted.challenge {
-            AcmeChallenge::Http01 => challenges.give_http(&challenge.token, key_authorization.as_str()),
-            AcmeChallenge::TlsAlpn01 => challenges.give_tls(&name, key_authorization.digest().as_ref())?,
-        });
-        match challenge.set_ready().await {
-            Ok(()) => {}
-            // Some authorities look at once.
-            Err(instant_acme::Error::Api(problem)) if is_about_name(&problem) => {
-                refused.push(Refused { name, reason: problem.to_string() });
-            }
-            Err(source) => return Err(failed("did not check the answer")(source)),
-        }
-    }
-    Ok((given, refused))
 }
 
 /// Whether an order may have been refused because of one of its names. Some authorities call a name that they do not take malformed.

@@ -53,7 +53,9 @@ async fn obtained_from(authority: impl HttpClient, names: &[impl AsRef<str>]) ->
     let domains: Vec<Domain> = names.iter().map(|name| name.as_ref().parse().unwrap()).collect();
     let (certificate, retry_after) = (AcmeCertificate::default(), RetryAfter::default());
     let (challenges, key) = (Challenges::default(), KeyPair::generate().unwrap());
-    obtain((&certificate, &domains), (&account, &retry_after), &challenges, None, &key).await
+    let applicant =
+        Applicant { wanted: &certificate, account: &account, retry_after: &retry_after, challenges: &challenges };
+    applicant.obtain(&domains, None, &key).await
 }
 
 #[tokio::test]

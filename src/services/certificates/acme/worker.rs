@@ -3,15 +3,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use instant_acme::{Account, CertificateIdentifier};
+use instant_acme::CertificateIdentifier;
 use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::http::RetryAfter;
+use super::order::{Applicant, key};
 use super::schedule::{ASK_EVERY, Issuer, Plan, due, rest};
-use super::{AcmeCertificate, Error, account, order};
+use super::{AcmeCertificate, Error, account};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
@@ -239,15 +240,16 @@ impl Acme {
     ) -> Result<(), Error> {
         files::create_directory(state, 0o750)?;
         let account = account::open(wanted, state, retry_after).await?;
-        let account = (&account, retry_after);
-        let key = order::key(wanted, file)?;
+        let challenges = self.certificates.challenges();
+        let applicant = Applicant { wanted, account: &account, retry_after, challenges };
+        let key = key(wanted, file)?;
         // An authority that says when to renew also understands what an order replaces.
         let replaced = old.filter(|old| plan.window.is_some() && !old.temporary);
-        let (chain, names, lacking) = match self.ask((wanted, &wanted.names), account, &key, replaced, state).await {
+        let (chain, names, lacking) = match ask(&applicant, &wanted.names, &key, replaced, state).await {
             Ok(chain) => (chain, wanted.names.clone(), None),
             Err(error) => {
                 let Some(rest) = self.rest(wanted, file, &error, &plan) else { return Err(error) };
-                (self.ask((wanted, &rest), account, &key, replaced, state).await?, rest, Some(error))
+                (ask(&applicant, &rest, &key, replaced, state).await?, rest, Some(error))
             }
         };
         // RFC 7468 §5.2: text before the first boundary is not part of it.
@@ -264,20 +266,6 @@ impl Acme {
             Some(error) => Err(Error::Partial(Box::new(error))),
             None => Ok(()),
         }
-    }
-
-    /// Orders a certificate for some of the names.
-    async fn ask(
-        &self,
-        (wanted, names): (&AcmeCertificate, &[Domain]),
-        account: (&Account, &RetryAfter),
-        key: &KeyPair,
-        replaced: Option<&Loaded>,
-        state: &Path,
-    ) -> Result<String, Error> {
-        let replaces = replaced.and_then(identifier);
-        let obtained = order::obtain((wanted, names), account, self.certificates.challenges(), replaces, key).await;
-        obtained.map_err(|error| account::judged(error, wanted, state))
     }
 
     /// The names to order a certificate for if the authority does not accept all of them, and that is better than none.
@@ -345,6 +333,18 @@ fn is_trusted(wanted: &AcmeCertificate, present: &Loaded, now: Timestamp) -> boo
 /// How a file says where its certificate comes from, in its first line.
 const AUTHORITY: &str = "Authority: ";
 const LARGEST_FILE: u64 = 1 << 20;
+
+/// Orders a certificate for some of the names.
+async fn ask(
+    applicant: &Applicant<'_>,
+    names: &[Domain],
+    key: &KeyPair,
+    replaced: Option<&Loaded>,
+    state: &Path,
+) -> Result<String, Error> {
+    let obtained = applicant.obtain(names, replaced.and_then(identifier), key).await;
+    obtained.map_err(|error| account::judged(error, applicant.wanted, state))
+}
 
 /// What an authority calls a certificate it gave (RFC 9773 §4.1).
 fn identifier(loaded: &Loaded) -> Option<CertificateIdentifier<'static>> {
