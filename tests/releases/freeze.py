@@ -45,7 +45,7 @@ CARD = "BEGIN:VCARD\nVERSION:3.0\nUID:eve\nFN:Eve Elsewhere\nN:Elsewhere;Eve;;;\
 # Rows about a process that has ended. Nothing is lost with them, and they differ each time.
 PASSING = {"browser_logins", "clock_seen", "duties", "queue_nodes", "queue_samples", "shared_rates"}
 # What a release keeps below its directories, except what the next start makes anew.
-KEPT = ("mail", "spool")
+KEPT = ("backup", "mail", "spool")
 
 
 def message(sender, to, subject, text):
@@ -80,6 +80,9 @@ directory = "{directory}/spool"
 self_signed = "{directory}/tls"
 [login]
 cost = 4
+[backup]
+destination = "{directory}/backup"
+without_secrets = true
 [dns]
 servers = ["127.0.0.1:9"]
 attempts = 1
@@ -313,6 +316,7 @@ def main():
             release.stop()
         with sqlite3.connect(release.at / "postrider.sqlite") as database:
             kept = {"ledgers": ledgers(database), "tables": tables(database)}
+        release.run("backup", "create")
         folder = HERE / version
         folder.mkdir()
         for name, content in (("database", kept), ("files", files(release.at)), ("seen", seen)):

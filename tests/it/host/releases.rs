@@ -57,6 +57,27 @@ async fn what_the_next_release_would_leave_is_all_there() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_of_earlier_releases_can_be_restored() {
+    for frozen in Frozen::all() {
+        let (left, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        frozen.lay_out(left.path());
+        let host = Host::start().await;
+        let (from, to) = (left.path().join("backup").display().to_string(), restored.path().display().to_string());
+        let (told, code) = run(&host.config(), &["backup", "verify", "--destination", &from], "").await;
+        assert_eq!((code, told["snapshots"].as_u64()), (0, Some(1)), "{}: {told}", frozen.name);
+        let (told, code) = run(&host.config(), &["backup", "restore", "--destination", &from, "--to", &to], "").await;
+        assert_eq!(code, 0, "{}: {told}", frozen.name);
+        host.stop().await;
+        let host = Host::start().on(restored).await;
+        folders_are_as_before(&host, &frozen, &[WHAT_NEVER_CHANGES]).await;
+        personal_data_is_there(&host).await;
+        let (queue, _) = run(&host.config(), &["queue", "list"], "").await;
+        assert!(queue.to_string().contains("far@elsewhere.test"), "{queue}");
+        host.stop().await;
+    }
+}
+
 /// What a release has left: its files in a directory, its rows in a database.
 struct Left {
     fresh: Fresh,
