@@ -21,7 +21,7 @@ in
       example = "/run/secrets/dashboard-password";
       description = ''
         File with the hash of the administrator's password, as `postrider user hash` prints it. Without it, the page is
-        served to this machine only, but to all of its users.
+        served to this machine only, but to all of its users and programs; `postrider check` on the machine warns of that.
       '';
     };
   };

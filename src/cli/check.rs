@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Outcome {
     let path = arguments.file.as_ref().unwrap_or(&source.path);
     let checks = if arguments.syntax_only { Checks::Texts } else { Checks::EveryFile };
     let config = load(path, checks, source.credentials.as_deref())?;
-    let mut warnings = warnings(&config);
+    let mut warnings = warnings(&config, checks);
     warnings.extend(alias_loops(&config)?);
     let value = serde_json::json!({ "file": path, "mistakes": [], "warnings": warnings });
     let warned = warnings.iter().fold(String::new(), |told, warning| format!("{told}\nwarning: {warning}"));

@@ -1,4 +1,4 @@
-# Errors that only the program can find stop a build, with file and line.
+# Errors that only the program can find stop a build, with file and line. A build of the example server has no warnings.
 {
   lib,
   pkgs,
@@ -47,6 +47,10 @@ pkgs.runCommand "checked-at-build" { } (
       } said; then
         echo "${name}: another answer was wanted than this:" >&2
         cat said >&2
+        exit 1
+      fi
+      if grep warning: said; then
+        echo "${name}: nothing was to be warned of" >&2
         exit 1
       fi
     '') cases

@@ -1,12 +1,15 @@
 //! The tables of an earlier and of a later release.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use postrider::foundations::secret::Secret;
-use postrider::storage::database::{Database, Sql};
+use postrider::storage::database::{Database, Dialect, Error, Sql, Table, Val};
 use postrider::storage::directory::PasswordOwner;
 
+use super::engines::Fresh;
 use super::world::{World, address};
+use crate::harness::frozen::{Frozen, FrozenStep, start_ledger, take_step};
 
 super::engines::on_every_engine!(earlier_tables_are_brought_up_to_date, later_tables_are_left_alone);
 
@@ -77,4 +80,101 @@ async fn later_tables_are_left_alone(database: Database) {
     ann_can_be_changed(&world).await;
     let row = database.fetch_optional("SELECT of_later FROM user_state", &[]).await.unwrap().unwrap();
     assert_eq!(row.int(0).unwrap(), 3, "what the later release has written is still there when it comes back");
+}
+
+/// The steps of this version on an engine.
+async fn ledger(dialect: Dialect) -> Option<Vec<FrozenStep>> {
+    let fresh = Fresh::create(dialect).await?;
+    let database = fresh.connect().await;
+    database.migrate().await.unwrap();
+    let sql = "SELECT version, description, checksum FROM postrider_migrations ORDER BY version";
+    let rows = database.fetch_all(sql, &[]).await.unwrap();
+    let hexadecimal = |octets: Vec<u8>| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    let steps = rows.iter().map(|row| (row.int(0).unwrap(), row.text(1).unwrap(), hexadecimal(row.blob(2).unwrap())));
+    let steps = steps.collect();
+    database.close().await;
+    fresh.remove().await;
+    Some(steps)
+}
+
+/// The rows of a table in these columns, sorted.
+async fn rows(database: &Database, table: &Table) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut transaction = database.begin().await.unwrap();
+    let mut each = |row: Vec<Val>| {
+        found.push(format!("{row:?}"));
+        Ok::<_, Error>(())
+    };
+    transaction.read_table(table, &mut each).await.unwrap();
+    transaction.commit().await.unwrap();
+    found.sort();
+    found
+}
+
+/// Puts the release's rows into the tables that are new since the last call.
+async fn fill(frozen: &Frozen, database: &Database, filled: &mut BTreeSet<String>) {
+    for table in database.tables_described().await.unwrap() {
+        if filled.insert(table.name.clone()) {
+            frozen.fill_table(database, &table).await;
+        }
+    }
+}
+
+async fn rows_are_there(frozen: &Frozen, database: &Database, filled: &BTreeSet<String>, when: &str) {
+    for table in database.tables_described().await.unwrap() {
+        let Some((table, wanted)) = frozen.rows(&table).filter(|(table, _)| filled.contains(&table.name)) else {
+            continue;
+        };
+        let mut wanted: Vec<String> = wanted.iter().map(|row| format!("{row:?}")).collect();
+        wanted.sort();
+        assert_eq!(rows(database, &table).await, wanted, "{}, {when}", table.name);
+    }
+}
+
+/// A release may have ended with any step. Its rows are there after the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_every_step_on_all_are_taken() {
+    let frozen = Frozen::all().pop().unwrap();
+    for dialect in Dialect::ALL {
+        let Some(steps) = ledger(dialect).await else { continue };
+        // Where making a table takes a long time, only some; the next test takes all steps there, too.
+        let apart = if dialect == Dialect::Sqlite { 1 } else { 12 };
+        for taken in (0..=steps.len()).step_by(apart) {
+            let fresh = Fresh::create(dialect).await.unwrap();
+            let database = fresh.connect().await;
+            start_ledger(&database).await;
+            for step in &steps[..taken] {
+                take_step(&database, step).await;
+            }
+            let mut filled = BTreeSet::new();
+            fill(&frozen, &database, &mut filled).await;
+            assert_eq!(database.pending().await.unwrap().len(), steps.len() - taken);
+            database.migrate().await.unwrap();
+            assert_eq!(database.pending().await.unwrap(), Vec::<&str>::new());
+            rows_are_there(&frozen, &database, &filled, &format!("after {taken} steps on {dialect}")).await;
+            database.close().await;
+            fresh.remove().await;
+        }
+    }
+}
+
+/// Every table has rows as soon as it exists, so that each step finds those of all steps before.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_step_keeps_the_rows_of_the_steps_before() {
+    let frozen = Frozen::all().pop().unwrap();
+    for dialect in Dialect::ALL {
+        let Some(steps) = ledger(dialect).await else { continue };
+        let fresh = Fresh::create(dialect).await.unwrap();
+        let database = fresh.connect().await;
+        start_ledger(&database).await;
+        let mut filled = BTreeSet::new();
+        for step in &steps {
+            take_step(&database, step).await;
+            fill(&frozen, &database, &mut filled).await;
+        }
+        database.migrate().await.unwrap();
+        rows_are_there(&frozen, &database, &filled, &format!("on {dialect}")).await;
+        database.close().await;
+        fresh.remove().await;
+    }
 }

@@ -305,8 +305,13 @@ impl Start {
     }
 
     /// On an existing directory, with whatever it contains.
-    pub fn on(mut self, directory: TempDir) -> Self {
-        self.0.directory = Some(Arc::new(directory));
+    pub fn on(self, directory: TempDir) -> Self {
+        self.on_shared(Arc::new(directory))
+    }
+
+    /// The same where the directory is needed after the server, too.
+    pub fn on_shared(mut self, directory: Arc<TempDir>) -> Self {
+        self.0.directory = Some(directory);
         self
     }
 

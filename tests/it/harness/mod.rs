@@ -7,6 +7,7 @@
 pub mod cli;
 mod clock;
 mod dns;
+pub mod frozen;
 mod host;
 mod imap;
 mod peer;

@@ -14,6 +14,7 @@ mod notices;
 mod pages;
 mod preferences;
 mod records;
+mod releases;
 mod reports;
 mod roles;
 mod scheduling;

@@ -151,14 +151,17 @@ impl Room {
             }
         };
         let Some(account) = account else { return self.give_up(&address, &held, "its account is gone").await };
-        let Ok(waiting) = serde_json::from_str::<Waiting<Sending>>(&held.content) else {
-            return self.give_up(&address, &held, "it cannot be read").await;
-        };
         // Another node has the mailbox, and sends it; or nobody can be asked now.
         let Ok(user) = self.needs.mailboxes.user(&address).await else { return };
         let (now, login) = (self.needs.clock.now(), Login::user(account.address.clone()));
         let (session, account) = (SessionId::generate(now), Arc::new(account));
         let reader = Reader { login, session, digest: "".into(), account, user, is_named: false };
+        let Ok(waiting) = serde_json::from_str::<Waiting<Sending>>(&held.content) else {
+            // A later version may have held it, before somebody went back to this one. To leave out what is not understood
+            // could send something else than was written.
+            self.give_up(&address, &held, "it cannot be read").await;
+            return flag(&reader, draft_of(&held.content)).await;
+        };
         let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));
         let caller = Caller { client, is_local: false, is_private: true, is_encrypted: waiting.encrypted };
         let (draft, due) = (waiting.sending.draft, Timestamp::from_unix_millis(waiting.due));
@@ -216,6 +219,12 @@ impl Room {
     }
 }
 
+/// The draft of a held letter that is not understood as a whole.
+fn draft_of(content: &str) -> Option<u32> {
+    let content: Value = serde_json::from_str(content).ok()?;
+    content["sending"]["draft"].as_u64()?.try_into().ok()
+}
+
 /// Flags a draft, so that its author sees that it is still there.
 async fn flag(reader: &Reader, draft: Option<u32>) {
     let (Some(uid), Ok(folder)) = (draft.and_then(Uid::new), special(reader, SpecialUse::Drafts)) else { return };
@@ -237,3 +246,18 @@ const LATER: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// More than a letter ever waits, before it is sent first or after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_draft_of_a_letter_of_a_later_version_is_found() {
+        let letter = json!({ "sending": { "key": "k", "of_later": true, "draft": 7 }, "of_later": [] });
+        assert!(serde_json::from_str::<Waiting<Sending>>(&letter.to_string()).is_err());
+        assert_eq!(draft_of(&letter.to_string()), Some(7));
+        for none in ["", "[]", r#"{"sending": 1}"#, r#"{"sending": {"draft": -1}}"#] {
+            assert_eq!(draft_of(none), None, "{none}");
+        }
+    }
+}

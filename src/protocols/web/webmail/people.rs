@@ -19,9 +19,12 @@ use crate::foundations::address::Address;
 use crate::services::dav::Forgotten;
 use crate::services::routing::Identity;
 
+/// Fields of a version after this one, which went back to it. They stay stored; no page gets them or may set them.
+pub(super) type Later = serde_json::Map<String, serde_json::Value>;
+
 /// What a user prefers. Unknown fields of a newer page are refused rather than lost.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(super) struct Preferences {
     /// The name beside an address in From, and the text at the end of messages, by address.
     pub(super) identities: BTreeMap<String, Signature>,
@@ -45,6 +48,32 @@ pub(super) struct Preferences {
     trusted_images: Vec<String>,
     /// Texts that are put into messages, in their order.
     pub(super) responses: Vec<Canned>,
+    #[serde(flatten)]
+    later: Later,
+}
+
+impl Preferences {
+    fn later_fields(&mut self) -> Vec<&mut Later> {
+        let mut all = vec![&mut self.later];
+        all.extend(self.identities.values_mut().flat_map(Signature::later_fields));
+        all.extend(self.responses.iter_mut().map(|canned| &mut canned.later));
+        all
+    }
+
+    /// Takes over what a later version has stored of what is still there.
+    fn keep_later(&mut self, before: &Self) {
+        self.later.clone_from(&before.later);
+        for (address, signature) in &mut self.identities {
+            if let Some(known) = before.identities.get(address) {
+                signature.keep_later(known);
+            }
+        }
+        for canned in &mut self.responses {
+            if let Some(known) = before.responses.iter().find(|known| known.name == canned.name) {
+                canned.later.clone_from(&known.later);
+            }
+        }
+    }
 }
 
 /// Largest preferences, in octets of JSON, beside the pictures of signatures.
@@ -55,6 +84,7 @@ pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> An
     let mut preferences = preferences(&room, &reader).await?;
     leave_out_lost(&room, &reader, &mut preferences, None).await?;
     preferences.identities.values_mut().for_each(Signature::without_content);
+    preferences.later_fields().into_iter().for_each(Later::clear);
     let settings = room.needs.settings.get();
     let answer = serde_json::json!({
         "address": reader.account.address.to_string(),
@@ -73,8 +103,8 @@ pub(super) async fn account(State(room): State<Arc<Room>>, reader: Reader) -> An
     Ok(Json(answer).into_response())
 }
 
-/// What is preferred. What an older or newer version has stored and this one cannot read counts as not there; it is kept until
-/// replaced.
+/// What is preferred. Of what a newer version has stored, unknown fields are kept. What cannot be read at all counts as not
+/// there; it is kept until replaced.
 pub(super) async fn preferences(room: &Room, reader: &Reader) -> Answer<Preferences> {
     let stored = room.needs.personal.preferences(&reader.account.address).await?;
     Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
@@ -86,6 +116,9 @@ pub(super) async fn prefer(
     reader: Reader,
     Wish(mut wish): Wish<Preferences>,
 ) -> Answer<StatusCode> {
+    if let Some(field) = wish.later_fields().into_iter().find_map(|later| later.keys().next().cloned()) {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("The field `{field}` is unknown.")));
+    }
     if wish.hold.is_some_and(|seconds| seconds > LONGEST_HOLD) {
         return Err(Problem::bad(format!("`hold` may be at most {LONGEST_HOLD} seconds.")));
     }
@@ -109,6 +142,7 @@ pub(super) async fn prefer(
     if octets as u64 > most.get() {
         return Err(Problem::of(&reasons::SIGNATURE_PICTURES_TOO_LARGE).with("most", most));
     }
+    wish.keep_later(&before);
     let text = written(&wish)?;
     room.needs.personal.set_preferences(&reader.account.address, &text, room.needs.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -198,5 +232,69 @@ pub(super) async fn forget(
     match room.needs.contacts.forget(&reader.account.address, &wish.address, &limits).await? {
         Forgotten::Entirely => Ok(StatusCode::NO_CONTENT),
         Forgotten::IsContact => Err(Problem::of(&reasons::IS_CONTACT).with("address", &wish.address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(value: &Value) -> Preferences {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    #[test]
+    fn what_a_later_version_has_stored_stays_where_it_belongs() {
+        let stored = |later: bool| {
+            let of = |mut value: Value, number: u32| {
+                if later {
+                    value["of_later"] = number.into();
+                }
+                value
+            };
+            let picture = of(json!({ "cid": "a@webmail" }), 3);
+            let ann = of(json!({ "name": "Ann", "signature": "Ann", "pictures": [picture] }), 2);
+            let bob = json!({ "name": "Bob", "signature": "" });
+            let response = of(json!({ "name": "Thanks", "text": "Thank you." }), 4);
+            let identities = json!({ "ann@example.test": ann, "bob@example.test": bob });
+            of(json!({ "theme": "dark", "identities": identities, "responses": [response] }), 1)
+        };
+        let before = read(&stored(true));
+        assert_eq!(before.theme, "dark");
+        let mut shown = before.clone();
+        shown.later_fields().into_iter().for_each(Later::clear);
+        let shown = serde_json::to_value(&shown).unwrap();
+        assert!(!shown.to_string().contains("of_later"), "no page gets it: {shown}");
+        let mut wish = read(&shown);
+        wish.keep_later(&before);
+        let kept = serde_json::to_value(&wish).unwrap();
+        for (place, value) in [
+            ("/of_later", 1),
+            ("/identities/ann@example.test/of_later", 2),
+            ("/identities/ann@example.test/pictures/0/of_later", 3),
+            ("/responses/0/of_later", 4),
+        ] {
+            assert_eq!(kept.pointer(place), Some(&value.into()), "{place}: {kept}");
+        }
+        // What is gone takes it along.
+        let mut wish = read(&json!({ "theme": "light" }));
+        wish.keep_later(&before);
+        let kept = serde_json::to_value(&wish).unwrap();
+        assert_eq!((&kept["of_later"], kept.to_string().matches("of_later").count()), (&1.into(), 1), "{kept}");
+    }
+
+    #[test]
+    fn a_page_may_not_set_what_is_unknown() {
+        for unknown in [
+            json!({ "x": 1 }),
+            json!({ "identities": { "ann@example.test": { "x": 1 } } }),
+            json!({ "identities": { "ann@example.test": { "pictures": [{ "cid": "a@webmail", "x": 1 }] } } }),
+            json!({ "responses": [{ "name": "a", "text": "b", "x": 1 }] }),
+        ] {
+            let mut wish = read(&unknown);
+            assert!(wish.later_fields().iter().any(|later| later.contains_key("x")), "{unknown}");
+        }
     }
 }

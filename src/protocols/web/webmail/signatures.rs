@@ -18,12 +18,12 @@ use super::build::is_content_id;
 use super::door::Reader;
 use super::html::{self, PICTURES, Remote};
 use super::parts::percent;
-use super::people::preferences;
+use super::people::{Later, preferences};
 use super::{plain, reasons};
 
 /// How one address signs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(super) struct Signature {
     name: String,
     signature: String,
@@ -33,11 +33,12 @@ pub(super) struct Signature {
     /// Pictures in it, named by `cid:`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pictures: Vec<Picture>,
+    #[serde(flatten)]
+    later: Later,
 }
 
 /// A picture in a signature.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Picture {
     cid: String,
     /// The file that is to be kept, as the page has uploaded it.
@@ -46,28 +47,52 @@ struct Picture {
     /// What is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Content>,
+    #[serde(flatten)]
+    later: Later,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Content {
     kind: String,
     /// In base64.
     octets: String,
+    #[serde(flatten)]
+    later: Later,
 }
 
 /// A text that is written often.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Canned {
     pub(super) name: String,
     text: String,
     /// The same with formatting, cleaned; without pictures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     html: Option<String>,
+    #[serde(flatten)]
+    pub(super) later: Later,
 }
 
 impl Signature {
+    /// What a later version has stored in it.
+    pub(super) fn later_fields(&mut self) -> Vec<&mut Later> {
+        let mut all = vec![&mut self.later];
+        for picture in &mut self.pictures {
+            all.push(&mut picture.later);
+            all.extend(picture.content.as_mut().map(|content| &mut content.later));
+        }
+        all
+    }
+
+    /// Takes over what a later version has stored of what is still in it. Pictures get theirs with their content.
+    pub(super) fn keep_later(&mut self, before: &Self) {
+        self.later.clone_from(&before.later);
+        for picture in &mut self.pictures {
+            if let Some(known) = before.pictures.iter().find(|known| known.cid == picture.cid) {
+                picture.later.clone_from(&known.later);
+            }
+        }
+    }
+
     /// Makes what is formatted harmless, as that of others is, and gives it a text for messages without formatting if it has none.
     /// Pictures are those that it shows, and what the page says of their content counts for nothing.
     pub(super) fn clean(&mut self) {
@@ -100,7 +125,7 @@ impl Signature {
             let content = match (kept, upload.and_then(|upload| room.uploads.get(&account, &upload))) {
                 (Some(kept), _) => kept,
                 (None, Some(upload)) if PICTURES.contains(&upload.kind.as_str()) => {
-                    Content { kind: upload.kind, octets: STANDARD.encode(&upload.octets) }
+                    Content { kind: upload.kind, octets: STANDARD.encode(&upload.octets), later: Later::new() }
                 }
                 (None, Some(_)) => return Err(Problem::of(&reasons::PICTURE_KIND)),
                 (None, None) => return Err(Problem::of(&reasons::UPLOAD_GONE)),
@@ -221,8 +246,8 @@ mod tests {
     use super::*;
 
     fn picture(cid: &str) -> Picture {
-        let content = Some(Content { kind: "text/html".to_owned(), octets: String::new() });
-        Picture { cid: cid.to_owned(), upload: Some("x".to_owned()), content }
+        let content = Some(Content { kind: "text/html".to_owned(), octets: String::new(), later: Later::new() });
+        Picture { cid: cid.to_owned(), upload: Some("x".to_owned()), content, later: Later::new() }
     }
 
     #[test]
