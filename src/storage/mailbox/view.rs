@@ -411,6 +411,11 @@ impl View {
         Summaries::new(Arc::clone(&self.folder), uids)
     }
 
+    /// The same with those that hold more; see [`Fuller`](super::Fuller).
+    pub fn fuller_summaries(&self, uids: Vec<Uid>) -> Summaries {
+        Summaries::fuller(Arc::clone(&self.folder), uids)
+    }
+
     /// Changes the folder on a blocking thread, while no folder of the user is deleted or renamed.
     async fn work<T: Send + 'static>(
         &self,
