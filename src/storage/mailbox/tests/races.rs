@@ -317,6 +317,32 @@ async fn a_message_that_is_written_in_its_place_is_whole_in_the_end() {
     assert_eq!((current.len(), current.by_uid(uid(3)).unwrap().0.flags), (2, Flags::SEEN));
 }
 
+/// As while somebody marks very many messages: each change that inotify reported waited for the folder in a job of its own.
+#[tokio::test]
+async fn news_of_a_folder_that_is_being_changed_keeps_nobody_else_waiting() {
+    let settings = MailboxSettings { parallel_jobs: 3, ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    store.user.create(&name("Other")).await.unwrap();
+    let view = store.view("INBOX").await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let ((begin, begun), (end, ended)) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel::<()>());
+    let change = tokio::task::spawn_blocking(move || {
+        let _state = folder.lock();
+        begin.send(()).unwrap();
+        let _ = ended.blocking_recv();
+    });
+    begun.await.unwrap();
+    for n in 0..10 {
+        put(&store.path(), &format!("170000000{n}.M1P1.h"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let other = tokio::time::timeout(Duration::from_secs(10), store.user.status(&name("Other"))).await;
+    end.send(()).unwrap();
+    change.await.unwrap();
+    assert_eq!(other.expect("it waits for nobody").unwrap().messages, 0);
+    assert_eq!(store.user.status(view.folder()).await.unwrap().messages, 10);
+}
+
 /// It had two, and the first was seen to come and go.
 #[tokio::test]
 async fn a_message_that_is_written_in_its_place_has_one_uid() {
