@@ -384,21 +384,18 @@ impl View {
         transfer: Transfer,
     ) -> Result<Copied, Error> {
         let (user, folder, to, uids) = (Arc::clone(&self.user), Arc::clone(&self.folder), to.clone(), uids.to_vec());
-        let environment = Arc::clone(&self.folder.environment);
-        environment
-            .job(move || {
-                user.know_usage()?;
-                let _gate = user.enter_with(&to, missing)?;
-                user.transfer(&folder, &uids, &to, quota, transfer)
-            })
-            .await
+        self.job(move || {
+            user.know_usage()?;
+            let _gate = user.enter_with(&to, missing)?;
+            user.transfer(&folder, &uids, &to, quota, transfer)
+        })
+        .await
     }
 
     /// Opens one message for reading.
     pub async fn body(&self, uid: Uid) -> Result<Body, Error> {
         let folder = Arc::clone(&self.folder);
-        let environment = Arc::clone(&self.folder.environment);
-        environment.job(move || folder.open_body(uid)).await
+        self.job(move || folder.open_body(uid)).await
     }
 
     /// Reads many messages one after the other, with a bounded look-ahead.
@@ -422,14 +419,21 @@ impl View {
         work: impl FnOnce(Arc<Folder>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (user, folder) = (Arc::clone(&self.user), Arc::clone(&self.folder));
-        let environment = Arc::clone(&self.folder.environment);
-        environment
-            .job(move || {
-                user.know_usage()?;
-                let _gate = user.enter();
-                work(folder)
-            })
-            .await
+        self.job(move || {
+            user.know_usage()?;
+            let _gate = user.enter();
+            work(folder)
+        })
+        .await
+    }
+
+    /// Runs work of the user, who has so many turns: it may wait for others who change the same folder.
+    async fn job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (account, environment) = (Arc::clone(&self.folder.account), Arc::clone(&self.folder.environment));
+        account.job(&environment, work).await
     }
 }
 

@@ -179,9 +179,9 @@ impl Watcher {
                 if folder.absorbing.swap(true, Ordering::AcqRel) {
                     continue;
                 }
-                let jobs = Arc::clone(&strong);
+                let (account, jobs) = (Arc::clone(&folder.account), Arc::clone(&strong));
                 strong.tasks.spawn(async move {
-                    if let Err(error) = jobs.job(move || folder.absorb()).await {
+                    if let Err(error) = account.job(&jobs, move || folder.absorb()).await {
                         log::warn!(error:% = error; "Changes by another program could not be read; they are read with the next change");
                     }
                 });
