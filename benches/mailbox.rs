@@ -39,7 +39,8 @@ async fn main() {
 
 fn mailboxes(root: &Path) -> Mailboxes {
     let settings = Live::new(MailboxSettings::default());
-    let summarizer = Summarizer { version: 1, summarize: |message| message[..message.len().min(600)].to_vec() };
+    let summarizer =
+        Summarizer { version: 1, summarize: |message| message[..message.len().min(600)].to_vec(), fuller: None };
     Mailboxes::open(root, settings, Arc::new(SystemClock), Tasks::new(), summarizer).unwrap()
 }
 

@@ -35,7 +35,7 @@ use crate::storage::database::Database;
 use crate::storage::dav::Collections;
 use crate::storage::directory::{self, Directory};
 use crate::storage::journal::Journal;
-use crate::storage::mailbox::{Mailboxes, Summarizer};
+use crate::storage::mailbox::{Fuller, Mailboxes, Summarizer};
 use crate::storage::quarantine::QuarantineNotes;
 use crate::storage::reports::Reports;
 use crate::storage::scripts::Scripts;
@@ -276,6 +276,14 @@ pub(super) const SUMMARIZER: Summarizer = Summarizer {
         Summary::of(message).write(&mut out);
         out
     },
+    fuller: Some(Fuller {
+        summarize: |message| {
+            let mut out = Vec::new();
+            Summary::full(message).write(&mut out);
+            out
+        },
+        is_made: Summary::is_full,
+    }),
 };
 
 /// Where the process with the mailboxes accepts mail: the first address of an `lmtp` listener.

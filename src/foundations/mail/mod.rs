@@ -52,7 +52,8 @@ pub use seven_bit::{SevenBit, Unconvertible};
 pub use structure::Structure;
 pub use subject::BaseSubject;
 pub use summary::{
-    AddressField, FirstAddress, Heading, ListedFields, ListedNames, SearchFields, StoredSummary, Summary, message_ids,
+    AddressField, FirstAddress, Heading, Kept, KeptFields, ListedFields, ListedNames, SearchFields, StoredSummary,
+    Summary, message_ids,
 };
 pub use visits::Visits;
 pub use with::{Extras, With};

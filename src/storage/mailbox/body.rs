@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::environment::Environment;
 use super::folder::Folder;
+use super::mailboxes::Fuller;
 use super::maildir::directory::Directories;
 use super::maildir::small::read_at;
 use super::snapshot::Record;
@@ -223,7 +224,7 @@ impl Folder {
         batch.finish()
     }
 
-    fn summary_batch(self: &Arc<Self>, uids: &[Uid]) -> Result<Batch<Bytes>, Error> {
+    fn summary_batch(self: &Arc<Self>, uids: &[Uid], fuller: Option<Fuller>) -> Result<Batch<Bytes>, Error> {
         let directories = self.directories()?;
         let uids = &uids[..uids.len().min(SUMMARIES)];
         let cached = self.summaries.read(directories.root(), self.stamp(), uids).unwrap_or_else(|error| {
@@ -233,10 +234,11 @@ impl Folder {
         });
         let mut made = false;
         let mut batch = Vec::with_capacity(uids.len());
+        let summarize = fuller.map_or(self.environment.summarizer.summarize, |fuller| fuller.summarize);
         for (uid, cached) in uids.iter().zip(cached) {
-            let summary = match cached {
+            let summary = match cached.filter(|cached| fuller.is_none_or(|fuller| (fuller.is_made)(cached))) {
                 Some(summary) => Ok(summary),
-                None => self.summarize_file(*uid).inspect(|summary| {
+                None => self.summarize_file(*uid, summarize).inspect(|summary| {
                     self.summaries.add(*uid, summary.clone());
                     made = true;
                 }),
@@ -251,7 +253,7 @@ impl Folder {
 
     /// Reads a message and computes its summary. Of large ones, which other programs have put there, one is in memory
     /// at a time.
-    fn summarize_file(self: &Arc<Self>, uid: Uid) -> Result<Bytes, Error> {
+    fn summarize_file(self: &Arc<Self>, uid: Uid, summarize: fn(&[u8]) -> Vec<u8>) -> Result<Bytes, Error> {
         let known = self.current().by_uid(uid).map_or(0, |(record, _)| record.virtual_size);
         let most = self.environment.settings.get().summarized_size.get();
         if known > most {
@@ -261,7 +263,7 @@ impl Folder {
         }
         let _turn = (known > LARGE).then(|| self.environment.summarizing.lock());
         let message = self.read_whole(uid)?;
-        Ok(Bytes::from((self.environment.summarizer.summarize)(&message)))
+        Ok(Bytes::from(summarize(&message)))
     }
 }
 
@@ -451,7 +453,14 @@ pub struct Summaries(Batches<Bytes>);
 
 impl Summaries {
     pub(super) fn new(folder: Arc<Folder>, uids: Vec<Uid>) -> Self {
-        let read = |folder: &Arc<Folder>, uids: &[Uid]| folder.summary_batch(uids);
+        Self::by(|folder, uids| folder.summary_batch(uids, None), folder, uids)
+    }
+
+    pub(super) fn fuller(folder: Arc<Folder>, uids: Vec<Uid>) -> Self {
+        Self::by(|folder, uids| folder.summary_batch(uids, folder.environment.summarizer.fuller), folder, uids)
+    }
+
+    fn by(read: Read<Bytes>, folder: Arc<Folder>, uids: Vec<Uid>) -> Self {
         Self(Batches { folder, left: uids.into(), ready: VecDeque::new(), ahead: None, most: SUMMARIES, read })
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Folder {
     pub history: Mutex<History>,
     /// Unprocessed news from inotify.
     pub events: Mutex<Events>,
+    /// Whether a job for them is on its way.
+    pub absorbing: AtomicBool,
     claims: Mutex<Claims>,
     /// Whether messages are being moved from `new/` to `cur/`.
     pub settling: AtomicBool,
@@ -110,6 +112,7 @@ impl Folder {
             summaries: Summaries::default(),
             views: AtomicUsize::new(0),
             events: Mutex::default(),
+            absorbing: AtomicBool::new(false),
             history: Mutex::new(history),
             claims: Mutex::new(Claims { claimed: Uid::MIN, arrived: Uid::MAX }),
             settling: AtomicBool::new(false),

@@ -29,6 +29,18 @@ pub struct Summarizer {
     pub version: u32,
     /// Makes a summary from a whole message with CRLF line ends. Must not panic, whatever the bytes.
     pub summarize: fn(&[u8]) -> Vec<u8>,
+    /// How to make those that hold more, where they are asked for.
+    pub fuller: Option<Fuller>,
+}
+
+/// How to make summaries that hold more, of messages of which somebody has asked for it. They are cached in place of the usual
+/// ones, and serve everybody.
+#[derive(Debug, Clone, Copy)]
+pub struct Fuller {
+    /// As [`Summarizer::summarize`].
+    pub summarize: fn(&[u8]) -> Vec<u8>,
+    /// Whether a cached summary is one of these.
+    pub is_made: fn(&[u8]) -> bool,
 }
 
 /// All mailboxes below one mail root. Cheap to clone.

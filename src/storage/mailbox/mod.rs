@@ -99,7 +99,7 @@ pub use deposit::{Deposit, DepositFolder, Deposited, Present, SourceUids};
 pub use error::{Error, Unfinished};
 pub use flags::{Flags, InvalidKeyword, Keyword, KeywordSet, Keywords};
 pub use foreign::{ForeignFolder, ForeignHome, ForeignMessage, Layout};
-pub use mailboxes::{Mailboxes, Summarizer};
+pub use mailboxes::{Fuller, Mailboxes, Summarizer};
 pub use maildir::filename::{FileName, Place};
 pub use maildir::keywords_file::learn as learn_keywords;
 pub use maildir::uid_file::UidFile;

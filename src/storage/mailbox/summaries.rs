@@ -43,8 +43,10 @@ struct Inner {
     /// Where each summary lies, by UID; `None` until the file has been read.
     places: Option<Vec<Place>>,
     end: u64,
-    /// Octets of removed messages in the file; `None` until they have been counted.
+    /// Octets of removed messages in the file, and of summaries that others have replaced; `None` until they have been counted.
     dead: Option<u64>,
+    /// Those of the replaced ones until then.
+    replaced: u64,
     waiting: BTreeMap<Uid, Bytes>,
 }
 
@@ -122,11 +124,12 @@ impl Summaries {
             inner.places = None;
             return Err(error);
         }
-        if let Some(places) = &mut inner.places {
+        let Inner { places, dead, replaced, end, .. } = &mut *inner;
+        if let Some(places) = places {
             places.extend(added);
-            places.sort_by_key(|place| place.uid);
+            *dead.as_mut().unwrap_or(replaced) += keep_latest(places);
         }
-        inner.end = at;
+        *end = at;
         Ok(())
     }
 
@@ -182,9 +185,10 @@ impl Summaries {
         let Some(_compacting) = self.compacting.try_lock() else { return Ok(()) };
         let (live, end) = {
             let mut inner = self.inner.lock();
-            let Inner { places, dead, waiting, end } = &mut *inner;
+            let Inner { places, dead, replaced, waiting, end } = &mut *inner;
             let Some(places) = places else { return Ok(()) };
-            let count = || places.iter().filter(|place| !exists(place.uid)).map(Place::octets).sum();
+            let gone = || places.iter().filter(|place| !exists(place.uid)).map(Place::octets).sum::<u64>();
+            let count = || gone() + *replaced;
             let dead = *dead.get_or_insert_with(count);
             if dead <= end.saturating_sub(HEADER + dead) + SLACK || !waiting.is_empty() {
                 return Ok(());
@@ -278,12 +282,27 @@ impl Inner {
             // After an incomplete record, nothing written would be found again.
             rustix::fs::ftruncate(&file, at)?;
         }
-        places.sort_by_key(|place| place.uid);
+        self.replaced = keep_latest(&mut places);
         self.places = Some(places);
         self.dead = None;
         self.end = at;
         Ok(())
     }
+}
+
+/// Sorts summaries by message and leaves the latest of each. Returns how many octets the others occupy.
+fn keep_latest(places: &mut Vec<Place>) -> u64 {
+    places.sort_by_key(|place| place.uid);
+    let mut replaced = 0;
+    places.dedup_by(|later, earlier| {
+        let is_same = later.uid == earlier.uid;
+        if is_same {
+            replaced += earlier.octets();
+            *earlier = *later;
+        }
+        is_same
+    });
+    replaced
 }
 
 /// UID, length, CRC-32, octets.
@@ -358,6 +377,29 @@ mod tests {
         assert!(length() < whole / 3, "{} of {whole}", length());
         let found = summaries.read(folder.as_fd(), STAMP, &[uid(30), uid(31), uid(40)]).unwrap();
         assert_eq!(found, [None, Some(summary(31)), Some(summary(40))]);
+    }
+
+    #[test]
+    fn the_file_shrinks_once_most_of_it_is_of_replaced_summaries() {
+        const STAMP: Stamp = Stamp { version: 1, uid_validity: UidValidity::MIN };
+        let directory = tempfile::tempdir().unwrap();
+        let folder = std::fs::File::open(directory.path()).unwrap();
+        let length = || std::fs::metadata(directory.path().join(NAME)).unwrap().len();
+        let summary = |n: u8| Bytes::from(vec![n; 100 << 10]);
+        for known in [false, true] {
+            let mut summaries = Summaries::default();
+            for n in 0..30 {
+                summaries.add(uid(1), summary(n));
+                summaries.flush(folder.as_fd(), STAMP).unwrap();
+                if !known {
+                    // As after a restart.
+                    summaries = Summaries::default();
+                }
+                assert_eq!(summaries.read(folder.as_fd(), STAMP, &[uid(1)]).unwrap(), [Some(summary(n))]);
+                summaries.compact(folder.as_fd(), STAMP, |_| true).unwrap();
+                assert!(length() < 3 << 20, "{}", length());
+            }
+        }
     }
 
     #[test]

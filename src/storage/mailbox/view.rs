@@ -384,21 +384,18 @@ impl View {
         transfer: Transfer,
     ) -> Result<Copied, Error> {
         let (user, folder, to, uids) = (Arc::clone(&self.user), Arc::clone(&self.folder), to.clone(), uids.to_vec());
-        let environment = Arc::clone(&self.folder.environment);
-        environment
-            .job(move || {
-                user.know_usage()?;
-                let _gate = user.enter_with(&to, missing)?;
-                user.transfer(&folder, &uids, &to, quota, transfer)
-            })
-            .await
+        self.job(move || {
+            user.know_usage()?;
+            let _gate = user.enter_with(&to, missing)?;
+            user.transfer(&folder, &uids, &to, quota, transfer)
+        })
+        .await
     }
 
     /// Opens one message for reading.
     pub async fn body(&self, uid: Uid) -> Result<Body, Error> {
         let folder = Arc::clone(&self.folder);
-        let environment = Arc::clone(&self.folder.environment);
-        environment.job(move || folder.open_body(uid)).await
+        self.job(move || folder.open_body(uid)).await
     }
 
     /// Reads many messages one after the other, with a bounded look-ahead.
@@ -411,20 +408,32 @@ impl View {
         Summaries::new(Arc::clone(&self.folder), uids)
     }
 
+    /// The same with those that hold more; see [`Fuller`](super::Fuller).
+    pub fn fuller_summaries(&self, uids: Vec<Uid>) -> Summaries {
+        Summaries::fuller(Arc::clone(&self.folder), uids)
+    }
+
     /// Changes the folder on a blocking thread, while no folder of the user is deleted or renamed.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(Arc<Folder>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (user, folder) = (Arc::clone(&self.user), Arc::clone(&self.folder));
-        let environment = Arc::clone(&self.folder.environment);
-        environment
-            .job(move || {
-                user.know_usage()?;
-                let _gate = user.enter();
-                work(folder)
-            })
-            .await
+        self.job(move || {
+            user.know_usage()?;
+            let _gate = user.enter();
+            work(folder)
+        })
+        .await
+    }
+
+    /// Runs work of the user, who has so many turns: it may wait for others who change the same folder.
+    async fn job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (account, environment) = (Arc::clone(&self.folder.account), Arc::clone(&self.folder.environment));
+        account.job(&environment, work).await
     }
 }
 

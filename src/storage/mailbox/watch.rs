@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ const MOST_NAMES: usize = 4096;
 /// How long nobody writes to a file that counts as complete although its writer has not closed it: programs that make a second
 /// link to a finished file cannot be told from those that have only begun one.
 const QUIET: Duration = Duration::from_millis(250);
+/// How long to wait before looking at news again. Each change of our own causes some, and a session may change many messages.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Watcher {
     /// Starts inotify; fails when the system gives no (more) instances.
@@ -169,13 +172,22 @@ impl Watcher {
             let Some(watcher) = &strong.watcher else { return };
             let mut touched = std::mem::take(&mut *watcher.left.lock());
             touched.extend(watcher.drain());
+            let is_news = !touched.is_empty();
             for folder in touched {
-                let jobs = Arc::clone(&strong);
+                // One job takes all that has been reported by then. It may have to wait for a session that changes the folder, and
+                // more of them would only keep others from the disk.
+                if folder.absorbing.swap(true, Ordering::AcqRel) {
+                    continue;
+                }
+                let (account, jobs) = (Arc::clone(&folder.account), Arc::clone(&strong));
                 strong.tasks.spawn(async move {
-                    if let Err(error) = jobs.job(move || folder.absorb()).await {
+                    if let Err(error) = account.job(&jobs, move || folder.absorb()).await {
                         log::warn!(error:% = error; "Changes by another program could not be read; they are read with the next change");
                     }
                 });
+            }
+            if is_news {
+                tokio::time::sleep(PAUSE).await;
             }
             let wake = watcher.wake.notified();
             tokio::select! {
@@ -262,11 +274,11 @@ impl Folder {
 
     /// Ends the watch when no session has the folder open any more.
     pub fn unwatch_if_unused(self: &Arc<Self>, directories: &Arc<Directories>) {
-        if self.views.load(std::sync::atomic::Ordering::Acquire) > 0 {
+        if self.views.load(Ordering::Acquire) > 0 {
             return;
         }
         let mut state = self.lock();
-        if !state.watched || self.views.load(std::sync::atomic::Ordering::Acquire) > 0 {
+        if !state.watched || self.views.load(Ordering::Acquire) > 0 {
             return;
         }
         let now = directories.mtimes();
@@ -293,7 +305,7 @@ impl Folder {
     /// Ends the watch of a folder now owned by another process, when no session has it open any more.
     pub fn unwatch_lapsed(&self) {
         let mut state = self.lock();
-        if self.views.load(std::sync::atomic::Ordering::Acquire) == 0 && std::mem::take(&mut state.watched) {
+        if self.views.load(Ordering::Acquire) == 0 && std::mem::take(&mut state.watched) {
             self.unwatch();
         }
     }
@@ -308,9 +320,11 @@ impl Folder {
 
     /// Processes inotify's reports.
     fn absorb(self: &Arc<Self>) -> Result<(), Error> {
-        let directories = self.directories()?;
+        let directories = self.directories();
         let mut state = self.lock();
-        self.absorb_events(&mut state, &directories);
+        // Whatever is reported from now on needs another job.
+        self.absorbing.store(false, Ordering::Release);
+        self.absorb_events(&mut state, &directories?);
         Ok(())
     }
 
@@ -338,6 +352,9 @@ impl Folder {
         let (unfinished, finished): (Vec<_>, Vec<_>) =
             begun.into_iter().partition(|(place, name)| self.is_unfinished(state, directories, *place, name));
         appeared.extend(finished);
+        // By changes of our own. There is no need to look for them.
+        let known = self.current();
+        appeared.retain(|(place, name)| !is_ours(state, &known, *place, name));
         if !unfinished.is_empty() {
             self.events.lock().begun.extend(unfinished);
             if let Some(watcher) = &self.environment.watcher {

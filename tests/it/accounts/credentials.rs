@@ -346,7 +346,8 @@ async fn secrets_are_sealed_under_the_key(database: Database) {
     assert!(is_in(&door.enter("pencil", Some(&right)).await));
     // A new address keeps the second factor, or is refused.
     let (ann, anna) = (address("ann@a.test"), address("anna@a.test"));
-    let (root, summarizer) = (directory.path().join("mail"), Summarizer { version: 1, summarize: |_| Vec::new() });
+    let (root, summarizer) =
+        (directory.path().join("mail"), Summarizer { version: 1, summarize: |_| Vec::new(), fuller: None });
     std::fs::create_dir(&root).unwrap();
     let (live, clock) = (Live::new(MailboxSettings::default()), std::sync::Arc::new(SystemClock));
     let mailboxes = Mailboxes::open(&root, live, clock, Tasks::new(), summarizer).unwrap();

@@ -276,7 +276,7 @@ async fn mailboxes(world: &World, name: &str, lease: u64) -> (Mailboxes, Members
     };
     let membership = Membership::new(world.database.clone(), settings);
     membership.join().await.unwrap().unwrap();
-    let summarizer = Summarizer { version: 1, summarize: |_| Vec::new() };
+    let summarizer = Summarizer { version: 1, summarize: |_| Vec::new(), fuller: None };
     let (settings, clock) = (Live::new(MailboxSettings::default()), Arc::new(SystemClock));
     let open =
         Mailboxes::open_among(&world.mail_root(), settings, clock, Tasks::new(), summarizer, Some(membership.clone()));

@@ -47,6 +47,27 @@ fn told(lines: &[String]) -> Vec<&str> {
     lines.iter().filter_map(|line| Some(line.strip_prefix("* ")?.split_once(" FETCH (")?.0)).collect()
 }
 
+/// Apple Mail asks for fields that few programs want, in each list of messages. Every file was opened each time.
+#[test]
+fn fields_that_were_asked_for_before_need_no_file() {
+    as_anybody(|| async {
+        let world = World::new(settings()).await;
+        let mut client = world.connect();
+        client.log_in("ann").await;
+        client.command("a APPEND INBOX (\\Seen) {24+}\r\nDKIM-Signature: v=1\r\n\r\nx").await;
+        client.command("b SELECT INBOX").await;
+        let asked = client.command("c FETCH 1 BODY.PEEK[HEADER.FIELDS (DATE DKIM-SIGNATURE)]").await;
+        for file in std::fs::read_dir(world.maildir("ann").join("cur")).unwrap() {
+            std::fs::set_permissions(file.unwrap().path(), std::fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        let again = client.command("d FETCH 1 BODY.PEEK[HEADER.FIELDS (Chat-Version DKIM-Signature)]").await;
+        for lines in [asked, again] {
+            let is_there = lines.contains(&"DKIM-Signature: v=1".to_owned());
+            assert!(is_there && lines.last().is_some_and(|line| line.contains(" OK ")), "{lines:?}");
+        }
+    });
+}
+
 #[test]
 fn the_others_are_fetched() {
     as_anybody(|| async {

@@ -17,7 +17,7 @@ use postrider::services::login::{Login, LoginSettings};
 use postrider::storage::database::{Database, DatabaseSettings};
 use postrider::storage::directory::{Directory, DirectorySettings, NewUser, Owner};
 use postrider::storage::journal::Journal;
-use postrider::storage::mailbox::{MailboxSettings, Mailboxes, Summarizer};
+use postrider::storage::mailbox::{Fuller, MailboxSettings, Mailboxes, Summarizer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +62,13 @@ impl World {
             Summary::of(message).write(&mut stored);
             stored
         };
-        let summarizer = Summarizer { version: 1, summarize };
+        let summarize_more = |message: &[u8]| {
+            let mut stored = Vec::new();
+            Summary::full(message).write(&mut stored);
+            stored
+        };
+        let fuller = Some(Fuller { summarize: summarize_more, is_made: Summary::is_full });
+        let summarizer = Summarizer { version: 1, summarize, fuller };
         let mailboxes =
             Mailboxes::open(&mail_root, Live::new(storage), clock.clone(), tasks.clone(), summarizer).unwrap();
         let room = Arc::new(Room::new(Needs {

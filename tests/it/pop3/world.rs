@@ -45,7 +45,7 @@ impl World {
         }
         let mail_root = mail_root(place.path());
         std::fs::create_dir_all(&mail_root).unwrap();
-        let summarizer = Summarizer { version: 1, summarize: |_| Vec::new() };
+        let summarizer = Summarizer { version: 1, summarize: |_| Vec::new(), fuller: None };
         let settings = Live::new(MailboxSettings::default());
         let mailboxes = Mailboxes::open(&mail_root, settings, Arc::clone(&clock), tasks.clone(), summarizer).unwrap();
         let guard = GuardSettings {

@@ -25,7 +25,7 @@ impl World {
     fn new() -> Self {
         let (root, settings) = (tempfile::tempdir().unwrap(), Live::new(DeliverySettings::default()));
         let clock: SharedClock = Arc::new(SystemClock);
-        let summarizer = Summarizer { version: 1, summarize: |_| Vec::new() };
+        let summarizer = Summarizer { version: 1, summarize: |_| Vec::new(), fuller: None };
         let mailboxes = Live::new(MailboxSettings::default());
         let mailboxes = Mailboxes::open(root.path(), mailboxes, Arc::clone(&clock), Tasks::new(), summarizer).unwrap();
         let delivery = Delivery::new(mailboxes, settings.clone(), Journal::lines_only(), clock);

@@ -4,10 +4,10 @@
 use super::stored::{Reader, write_number};
 use crate::foundations::mail::HeaderSection;
 
-/// The fields that are kept: what Apple Mail, Thunderbird, K-9, FairEmail, mutt, Evolution and Roundcube ask for,
-/// except the long ones used only to verify a message's origin. Their order is part of the stored form: changing it
-/// requires a new [`Summary::VERSION`](super::Summary::VERSION).
-const NAMES: [&str; 44] = [
+/// The fields that can be kept: what Apple Mail, Thunderbird, K-9, Delta Chat, mutt, Evolution, Roundcube and Outlook Express ask
+/// for. Their order is part of the stored form: changing it requires a new [`Summary::VERSION`](super::Summary::VERSION), but not
+/// adding others at the end.
+const NAMES: [&str; 67] = [
     "Date",
     "From",
     "Sender",
@@ -52,17 +52,63 @@ const NAMES: [&str; 44] = [
     "X-Uniform-Type-Identifier",
     "X-Universally-Unique-Identifier",
     "X-K9mail-Identity",
+    // From here on they are kept only of messages of which somebody has asked for one: some are long, and few programs do.
+    "Authentication-Results",
+    "DKIM-Signature",
+    "Received-SPF",
+    "BIMI-Indicator",
+    "BIMI-Location",
+    "X-BIMI-Indicator-Hash",
+    "X-Spam-Status",
+    "X-Forefront-Antispam-Report",
+    "Chat-Version",
+    "Chat-Is-Post-Message",
+    "Autocrypt-Setup-Message",
+    "X-Microsoft-Original-Message-ID",
+    "X-Draft-Info",
+    "Mail-Followup-To",
+    "Mail-Reply-To",
+    "X-Calendar-Attachment",
+    "X-Loop",
+    "X-List",
+    "X-BeenThere",
+    "Originator",
+    "X-Ref",
+    "X-MSMail-Priority",
+    "X-MSOESRec",
 ];
+/// How many of them are always kept.
+const USUAL: usize = 44;
 
 /// Most octets of fields kept for one message; when it has more, none are kept and the message is opened instead.
 const MOST: usize = 16 << 10;
 
-/// Some of the names whose fields are kept.
+/// Which of the fields of a message are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListedNames(u64);
+pub enum Kept {
+    /// Those that most programs ask for.
+    Usual,
+    /// All that can be.
+    All,
+    /// The usual ones, because all would be too long.
+    NoMore,
+}
+
+/// The kept fields of one message in their stored form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFields {
+    /// Which these are.
+    pub kept: Kept,
+    /// The fields.
+    pub octets: Vec<u8>,
+}
+
+/// Some of the names whose fields can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedNames(u128);
 
 impl ListedNames {
-    /// A set of names, in any case; `None` when the fields of one of them are not kept.
+    /// A set of names, in any case; `None` when the fields of one of them are never kept.
     pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<Self> {
         let place = |name: &str| NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
         names.into_iter().try_fold(Self(0), |set, name| Some(Self(set.0 | 1 << place(name)?)))
@@ -72,23 +118,41 @@ impl ListedNames {
     pub const fn all() -> Self {
         Self((1 << NAMES.len()) - 1)
     }
+
+    /// Whether their fields are kept of every message.
+    pub const fn are_usual(self) -> bool {
+        self.0 >> USUAL == 0
+    }
 }
 
 /// The kept fields of one message, in the octets that [`Summary::write`](super::Summary::write) has made.
 #[derive(Debug, Clone, Copy)]
-pub struct ListedFields<'a>(&'a [u8]);
+pub struct ListedFields<'a> {
+    kept: Kept,
+    octets: &'a [u8],
+}
 
 impl<'a> ListedFields<'a> {
-    pub(super) const fn new(stored: &'a [u8]) -> Self {
-        Self(stored)
+    pub(super) const fn new(kept: Kept, octets: &'a [u8]) -> Self {
+        Self { kept, octets }
+    }
+
+    /// Whether the fields of these names are here, as far as the message has them.
+    pub fn has(self, names: ListedNames) -> bool {
+        self.kept == Kept::All || names.are_usual()
+    }
+
+    /// Whether reading the message again would find no more to keep.
+    pub(super) fn is_full(self) -> bool {
+        self.kept != Kept::Usual
     }
 
     /// Appends the fields of these names in their order in the message, and the empty line, which is there in any case
     /// (RFC 9051 §6.4.5.1).
     pub fn write(self, names: ListedNames, out: &mut Vec<u8>) {
-        let mut reader = Reader::at(self.0);
+        let mut reader = Reader::at(self.octets);
         while let (Some(place), Some(field)) = (reader.octet(), reader.bytes()) {
-            if names.0 & 1_u64.checked_shl(place.into()).unwrap_or(0) != 0 {
+            if names.0 & 1_u128.checked_shl(place.into()).unwrap_or(0) != 0 {
                 out.extend_from_slice(field);
             }
         }
@@ -96,11 +160,24 @@ impl<'a> ListedFields<'a> {
     }
 }
 
-/// The fields of a header that are kept, in their stored form; `None` when they are too long.
-pub(super) fn of(header: &[u8]) -> Option<Vec<u8>> {
+/// The usual fields of a header; `None` when they are too long to be kept.
+pub(super) fn of(header: &[u8]) -> Option<KeptFields> {
+    stored(header, &NAMES[..USUAL]).map(|octets| KeptFields { kept: Kept::Usual, octets })
+}
+
+/// All fields of a header that can be kept, or the usual ones if all are too long.
+pub(super) fn all_of(header: &[u8]) -> Option<KeptFields> {
+    match stored(header, &NAMES) {
+        Some(octets) => Some(KeptFields { kept: Kept::All, octets }),
+        None => of(header).map(|usual| KeptFields { kept: Kept::NoMore, ..usual }),
+    }
+}
+
+/// The fields of these names; `None` when they are too long.
+fn stored(header: &[u8], names: &[&str]) -> Option<Vec<u8>> {
     let mut stored = Vec::new();
     for field in HeaderSection::of(header).fields() {
-        let Some(place) = NAMES.iter().position(|name| field.is(name)) else { continue };
+        let Some(place) = names.iter().position(|name| field.is(name)) else { continue };
         // A header that ends without a line end gets one when its fields are shown.
         let end: &[u8] = if field.raw.ends_with(b"\n") { b"" } else { b"\r\n" };
         // There are far fewer than 256 names.
@@ -146,8 +223,36 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_few_programs_ask_for_are_kept_once_somebody_has() {
+        let long = "x".repeat(MOST);
+        for (value, known) in [("y", true), (&long[..], false)] {
+            let message = format!("Subject: c\r\nDKIM-Signature: {value}\r\n\r\n");
+            let [mut usual, mut full] = [Vec::new(), Vec::new()];
+            Summary::of(message.as_bytes()).write(&mut usual);
+            Summary::full(message.as_bytes()).write(&mut full);
+            assert!(!Summary::is_full(&usual) && Summary::is_full(&full), "{value}");
+            assert_eq!(Summary::read(&full), Some(Summary::full(message.as_bytes())));
+            for (stored, knows) in [(&usual, false), (&full, known)] {
+                let listed = Summary::stored(stored).unwrap().listed.unwrap();
+                let [subject, signature] =
+                    [["Subject"], ["dkim-signature"]].map(|names| ListedNames::of(names).unwrap());
+                assert!(subject.are_usual() && !signature.are_usual());
+                assert!(listed.has(subject) && listed.has(signature) == knows, "{value}");
+                let mut out = Vec::new();
+                listed.write(subject, &mut out);
+                assert_eq!(out, b"Subject: c\r\n\r\n");
+            }
+        }
+        // There is nothing more to be had from a message whose usual fields are too long.
+        let mut stored = Vec::new();
+        Summary::of("To: somebody@example.test\r\n".repeat(1_000).as_bytes()).write(&mut stored);
+        assert!(Summary::is_full(&stored) && !Summary::is_full(b"damaged"));
+    }
+
+    #[test]
     fn names_fit_into_a_set() {
-        assert!(NAMES.len() < 64);
+        assert!(NAMES.len() < 128);
         assert_eq!(ListedNames::of(NAMES), Some(ListedNames::all()));
+        assert_eq!(ListedNames::of(NAMES[..USUAL].iter().copied()).map(ListedNames::are_usual), Some(true));
     }
 }

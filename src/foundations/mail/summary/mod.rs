@@ -18,7 +18,7 @@ use super::text;
 use super::{ContentDigest, Structure, ThreadId};
 use envelope::EnvelopeFields;
 pub use heading::{AddressField, FirstAddress, Heading};
-pub use listed::{ListedFields, ListedNames};
+pub use listed::{Kept, KeptFields, ListedFields, ListedNames};
 pub use message_id::message_ids;
 use message_id::thread;
 pub use stored::StoredSummary;
@@ -44,8 +44,8 @@ pub struct Summary {
     pub fields: SearchFields,
     /// The first 200 characters of the text on one line (RFC 8970 PREVIEW); empty when there is no text.
     pub preview: String,
-    /// The fields that lists of messages show, in the form of [`ListedFields`]; `None` when they are too long to be kept.
-    pub listed: Option<Vec<u8>>,
+    /// The fields that lists of messages show; `None` when they are too long to be kept.
+    pub listed: Option<KeptFields>,
     /// The digest of the content, for EMAILID (RFC 8474).
     pub digest: ContentDigest,
 }
@@ -90,6 +90,11 @@ impl Summary {
         body::write(&structure, body::Extensions::Without, &mut summary.body);
         body::write(&structure, body::Extensions::With, &mut summary.body_structure);
         summary
+    }
+
+    /// As [`Summary::of`], with the fields that few programs ask for.
+    pub fn full(message: &[u8]) -> Self {
+        Self { listed: listed::all_of(message), ..Self::of(message) }
     }
 
     /// The thread that it belongs to (RFC 8474).

@@ -1,7 +1,7 @@
 //! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
 
 use super::message_id::thread;
-use super::{ListedFields, SearchFields, Summary};
+use super::{Kept, KeptFields, ListedFields, SearchFields, Summary};
 use crate::foundations::mail::section::{Entry, Kind, Sections};
 use crate::foundations::mail::{ContentDigest, HeaderDate, ThreadId};
 
@@ -41,8 +41,13 @@ impl Summary {
         for id in &fields.references {
             write_bytes(id.as_bytes(), out);
         }
-        out.push(u8::from(self.listed.is_some()));
-        write_bytes(self.listed.as_deref().unwrap_or_default(), out);
+        out.push(match self.listed.as_ref().map(|listed| listed.kept) {
+            None => 0,
+            Some(Kept::Usual) => 1,
+            Some(Kept::All) => 2,
+            Some(Kept::NoMore) => 3,
+        });
+        write_bytes(self.listed.as_ref().map_or(&[][..], |listed| &listed.octets[..]), out);
         out.extend_from_slice(&self.digest.0);
     }
 
@@ -67,7 +72,7 @@ impl Summary {
         for _ in 0..reader.number()? {
             fields.references.push(reader.text()?);
         }
-        let listed = reader.listed()?.map(<[u8]>::to_vec);
+        let listed = reader.listed()?.map(|(kept, octets)| KeptFields { kept, octets: octets.to_vec() });
         let digest = ContentDigest(reader.array()?);
         reader.rest.is_empty().then_some(Self {
             envelope,
@@ -98,10 +103,15 @@ impl Summary {
                 _ => _ = reader.bytes()?,
             }
         }
-        let listed = reader.listed()?.map(ListedFields::new);
+        let listed = reader.listed()?.map(|(kept, octets)| ListedFields::new(kept, octets));
         let digest = ContentDigest(reader.array()?);
         let ids = [first_reference, in_reply_to, message_id];
         reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed, digest, ids })
+    }
+
+    /// Whether a stored summary has all that [`Summary::full`] would find.
+    pub fn is_full(stored: &[u8]) -> bool {
+        Self::stored(stored).is_some_and(|summary| summary.listed.is_none_or(ListedFields::is_full))
     }
 }
 
@@ -215,9 +225,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The kept fields, if they are.
-    fn listed(&mut self) -> Option<Option<&'a [u8]>> {
-        let kept = self.octet()? != 0;
-        self.bytes().map(|bytes| kept.then_some(bytes))
+    fn listed(&mut self) -> Option<Option<(Kept, &'a [u8])>> {
+        let kept = match self.octet()? {
+            0 => None,
+            1 => Some(Kept::Usual),
+            2 => Some(Kept::All),
+            3 => Some(Kept::NoMore),
+            _ => return None,
+        };
+        self.bytes().map(|bytes| kept.map(|kept| (kept, bytes)))
     }
 
     /// One octet.

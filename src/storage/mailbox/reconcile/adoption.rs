@@ -160,25 +160,30 @@ fn measure(
     let Some((size, date)) = directories.stat(found.place, found.name)? else { return Ok(None) };
     let virtual_size = match parsed.virtual_size {
         Some(virtual_size) if parsed.size == Some(size) && virtual_size >= size => virtual_size,
-        _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?, buffer)?,
+        _ => size + bare_line_feeds(directories.open_message(found.place, found.name)?, size, buffer)?,
     };
     Ok(Some(Measured { size, virtual_size, date: date.unix_seconds() }))
 }
 
-/// Number of lines of a file that end without a CR.
-fn bare_line_feeds(mut file: std::fs::File, buffer: &mut Vec<u8>) -> std::io::Result<u64> {
+/// Number of lines that end without a CR among the first octets of a file.
+fn bare_line_feeds(mut file: std::fs::File, octets: u64, buffer: &mut Vec<u8>) -> std::io::Result<u64> {
     buffer.resize(PIECE, 0);
+    let mut left = octets;
     let mut before = 0;
     let mut count = 0;
-    loop {
-        let read = file.read(buffer)?;
+    // Without another call that tells that the file ends.
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        let read = file.read(&mut buffer[..most])?;
         if read == 0 {
-            return Ok(count);
+            break;
         }
         for at in memchr::memchr_iter(b'\n', &buffer[..read]) {
             let previous = if at == 0 { before } else { buffer[at - 1] };
             count += u64::from(previous != b'\r');
         }
         before = buffer[read - 1];
+        left -= read as u64;
     }
+    Ok(count)
 }

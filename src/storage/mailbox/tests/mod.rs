@@ -34,7 +34,7 @@ fn ann() -> Address {
 /// The first line and the size: enough to tell messages apart.
 fn summarizer() -> Summarizer {
     let summarize = |message: &[u8]| message.split(|b| *b == b'\n').next().unwrap_or_default().to_vec();
-    Summarizer { version: 1, summarize }
+    Summarizer { version: 1, summarize, fuller: None }
 }
 
 impl Store {

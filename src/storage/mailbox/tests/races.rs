@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::super::commit::Touched;
+use super::super::folder::Folder;
 use super::super::index;
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
@@ -315,6 +316,61 @@ async fn a_message_that_is_written_in_its_place_is_whole_in_the_end() {
     assert_eq!(whole(&view, 3).await, b"Subject: second\r\n\r\ntext\r\n");
     let current = folder.current();
     assert_eq!((current.len(), current.by_uid(uid(3)).unwrap().0.flags), (2, Flags::SEEN));
+}
+
+/// Keeps a folder locked, as somebody does who marks very many messages, until the sender is used.
+async fn occupy(folder: Arc<Folder>) -> (tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let ((begin, begun), (end, ended)) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel());
+    let change = tokio::task::spawn_blocking(move || {
+        let _state = folder.lock();
+        begin.send(()).unwrap();
+        let _ = ended.blocking_recv();
+    });
+    begun.await.unwrap();
+    (end, change)
+}
+
+/// Each change that inotify reported waited for the folder in a job of its own.
+#[tokio::test]
+async fn news_of_a_folder_that_is_being_changed_keeps_nobody_else_waiting() {
+    let settings = MailboxSettings { parallel_jobs: 3, ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    store.user.create(&name("Other")).await.unwrap();
+    let view = store.view("INBOX").await;
+    let (end, occupied) = occupy(store.user.folder(&name("INBOX")).unwrap()).await;
+    for n in 0..10 {
+        put(&store.path(), &format!("170000000{n}.M1P1.h"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let other = tokio::time::timeout(Duration::from_secs(10), store.user.status(&name("Other"))).await;
+    end.send(()).unwrap();
+    occupied.await.unwrap();
+    assert_eq!(other.expect("it waits for nobody").unwrap().messages, 0);
+    assert_eq!(store.user.status(view.folder()).await.unwrap().messages, 10);
+}
+
+/// STORE, COPY, MOVE and EXPUNGE took as many places as there were sessions.
+#[tokio::test]
+async fn changes_of_one_user_keep_no_other_waiting() {
+    let settings = MailboxSettings { parallel_jobs: 5, jobs_per_user: 2, ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    let bob = store.mailboxes.user(&"bob@example.test".parse().unwrap()).await.unwrap();
+    store.append("INBOX", "x\r\n").await;
+    let mut views = Vec::new();
+    for _ in 0..8 {
+        views.push(store.view("INBOX").await);
+    }
+    let (end, occupied) = occupy(store.user.folder(&name("INBOX")).unwrap()).await;
+    let mark = |view: View| async move { view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await };
+    let marks: Vec<_> = views.into_iter().map(|view| store.tasks.spawn(mark(view))).collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let other = tokio::time::timeout(Duration::from_secs(10), bob.status(&name("INBOX"))).await;
+    end.send(()).unwrap();
+    occupied.await.unwrap();
+    assert_eq!(other.expect("he waits for nobody").unwrap().messages, 0);
+    for mark in marks {
+        mark.await.unwrap().unwrap();
+    }
 }
 
 /// It had two, and the first was seen to come and go.

@@ -219,7 +219,10 @@ async fn rows(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Lin
 async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mut Link) -> Result<Fetched, Trouble> {
     let wanted = |(_, row): &(SequenceNumber, Row)| plan.wants(row);
     let uids = selected.rows(&plan.fetch.messages)?.filter(wanted).map(|(_, row)| row.uid).collect();
-    let mut stream = selected.view.summaries(uids);
+    let mut stream = match plan.asks_more() {
+        true => selected.view.fuller_summaries(uids),
+        false => selected.view.summaries(uids),
+    };
     let mut fetched = Fetched::default();
     let mut fields = Vec::new();
     for (sequence, row) in selected.rows(&plan.fetch.messages)?.filter(wanted) {
@@ -233,7 +236,8 @@ async fn summaries(plan: &Plan, enabled: Enabled, selected: &Selected, link: &mu
             }
         };
         let summary = Summary::stored(&stored);
-        let kept = summary.is_some_and(|summary| summary.listed.is_some());
+        let kept = summary.and_then(|summary| summary.listed);
+        let kept = kept.is_some_and(|kept| plan.listed.iter().flatten().all(|listed| kept.has(listed.names)));
         if !kept && plan.listed.iter().any(Option::is_some) {
             // Its fields are too long to be kept.
             let Some((_, content)) = selected.view.bodies(vec![row.uid]).next().await else { continue };

@@ -64,6 +64,11 @@ impl Plan {
         Self { fetch, needs, listed, marks, only: None, newly_seen: Vec::new() }
     }
 
+    /// Whether some of the fields that it asks for are not in every summary.
+    pub fn asks_more(&self) -> bool {
+        self.listed.iter().flatten().any(|listed| !listed.names.are_usual())
+    }
+
     /// Whether a message is meant.
     pub fn wants(&self, row: &Row) -> bool {
         self.fetch.changed_since.is_none_or(|since| row.mod_seq > since)
@@ -71,7 +76,7 @@ impl Plan {
     }
 }
 
-/// Header fields that the cached summary has.
+/// Header fields that the cached summary can have.
 pub(super) struct Listed {
     pub names: ListedNames,
     /// The item's name as it stands in the response.
