@@ -62,3 +62,10 @@ pub use settings::{
 pub use signal::Signal;
 pub use signing::unusable_key;
 pub use verdict::{Decision, EnvelopeChanges, Folder, Verdict};
+
+#[cfg(test)]
+mod sender_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wanted_tests;

@@ -34,7 +34,7 @@ async fn metrics(host: &Host) -> String {
 async fn a_drill_in_which_nobody_can_log_in_has_failed() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let scratch = scratch(&host);
+    let _scratch = scratch(&host);
     // The mail is there, and the accounts are in another database.
     host.parts().database.execute("DELETE FROM virtual_users", &[]).await.unwrap();
     done(&host, &["create"]).await;
@@ -103,7 +103,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
 async fn a_drill_can_be_looked_at() {
     let destination = tempfile::tempdir().unwrap();
     let host = furnished(&destination).await;
-    let scratch = scratch(&host);
+    let _scratch = scratch(&host);
     done(&host, &["create"]).await;
     let drilled = done(&host, &["drill", "--users", "1", "--keep"]).await;
     assert_eq!(drilled["users"], 1);

@@ -15,7 +15,7 @@ use mail_auth::report::{Disposition, DmarcResult, PolicyEvaluated, PolicyPublish
 use postrider::foundations::clock::{Clock as _, SystemClock};
 use postrider::foundations::event::{Event, EventKind};
 use postrider::foundations::secret::Secret;
-use postrider::services::backup::{Run, note_run};
+use postrider::services::backup::{Run, RunKind, note_run};
 use postrider::storage::journal::Query;
 use postrider::storage::reports::{Kind, Received};
 use serde_json::json;
@@ -117,20 +117,20 @@ async fn note_backups(host: &Host) {
     let differences = ["ann@example.test: folder `INBOX` differs", "bob@example.test: folder `Sent` is not there"];
     let drilled = json!({ "backup": "b1", "users": 3, "messages": 1234, "differences": differences });
     for (n, (what, name, details, problem)) in
-        [("created", "totals", totals, None), ("drill", "drill", drilled, Some(differences[0]))].into_iter().enumerate()
+        [(RunKind::Created, "totals", totals, None), (RunKind::Drill, "drill", drilled, Some(differences[0]))].into_iter().enumerate()
     {
         let at = at - Duration::from_secs(60 + n as u64);
         let run = Run {
-            what: what.to_owned(),
+            what,
             at,
             succeeded_at: None,
             milliseconds: 9_000,
-            recovery_milliseconds: (what == "drill").then_some(2_500),
-            differences: (what == "drill").then_some(2),
+            recovery_milliseconds: (what == RunKind::Drill).then_some(2_500),
+            differences: (what == RunKind::Drill).then_some(2),
             problem: problem.map(str::to_owned),
         };
         note_run(&host.parts().database, &run).await.unwrap();
-        let event = Event::new(at, EventKind::Backup).with("what", what).with("backup", "b1").with(name, details);
+        let event = Event::new(at, EventKind::Backup).with("what", what.word()).with("backup", "b1").with(name, details);
         host.parts().journal.record(event);
     }
     host.parts().journal.flush().await;
