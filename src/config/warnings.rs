@@ -1,5 +1,7 @@
 //! Warnings about settings that are valid but probably not intended.
 
+use ipnet::IpNet;
+
 use super::{Config, Protocol};
 use crate::foundations::net::Bind;
 
@@ -11,6 +13,25 @@ pub fn warnings(config: &Config) -> Vec<String> {
             "`hostname` is \"{}\", a name without a domain: other servers refuse mail from such hosts",
             config.hostname
         ));
+    }
+    if config.hostname.as_str().contains('_') {
+        warnings.push(format!(
+            "`hostname` is \"{}\", and names of hosts have no `_` (RFC 952, RFC 1123 §2.1): some servers refuse mail from such hosts",
+            config.hostname
+        ));
+    }
+    for (key, networks, effect) in [
+        (
+            "acceptance.relay_networks",
+            &config.acceptance.relay_networks,
+            "strangers may send mail to anywhere through this server (an open relay)",
+        ),
+        ("guard.trusted", &config.guard.trusted, "strangers may guess passwords without being slowed down or banned"),
+        ("spam.trusted", &config.spam.trusted, "mail from strangers is accepted unexamined"),
+    ] {
+        if let Some(network) = networks.iter().find(|network| is_internet(network)) {
+            warnings.push(format!("`{key}` has \"{network}\", a large part of the Internet: {effect}"));
+        }
     }
     if config.storage.database_file.is_none() && config.storage.database.has_password() {
         warnings.push(
@@ -52,6 +73,15 @@ pub fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
+/// Whether a network is larger than any that somebody has at home or in a company: 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC
+/// 4193) are not.
+const fn is_internet(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 7,
+    }
+}
+
 /// Whether the mode of a file decides who may connect.
 const fn is_file(bind: &Bind) -> bool {
     matches!(bind, Bind::Unix(_))
@@ -84,6 +114,10 @@ mod tests {
         };
         for (text, word) in [
             ("hostname = \"mail\"\n".to_owned(), "without a domain"),
+            ("hostname = \"my_mail.example.test\"\n".to_owned(), "have no `_`"),
+            (format!("{name}[acceptance]\nrelay_networks = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n"), "an open relay"),
+            (format!("{name}[guard]\ntrusted = [\"::/0\"]\n"), "guess passwords"),
+            (format!("{name}[spam]\ntrusted = [\"0.0.0.0/1\"]\n"), "unexamined"),
             (format!("{name}[storage]\ndatabase = \"mysql://mail:s3cret@db.test/mail\"\n"), "holds a password"),
             (listener("submission", "[::]:587"), "nobody can log in to the listener \"submission\""),
             (listener("pop3", "127.0.0.1:110"), "nobody can log in to the listener \"pop3\""),
@@ -95,6 +129,7 @@ mod tests {
         }
         for text in [
             name.to_owned(),
+            format!("{name}[acceptance]\nrelay_networks = [\"10.0.0.0/8\", \"fc00::/7\", \"192.0.2.7/32\"]\n"),
             format!("{}[tls]\nself_signed = \"/var/lib/x\"\n", listener("imap", "[::]:143")),
             format!("{name}[storage]\ndatabase = \"mysql://mail@db.test/mail\"\n"),
             listener("lmtp", "127.0.0.1:24"),
