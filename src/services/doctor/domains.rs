@@ -122,8 +122,9 @@ async fn dkim(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
             format!("Start the server, which makes its keys, or make them with `postrider dkim rotate {name}`.")
         } else {
             format!(
-                "Make a key with `postrider dkim generate {name} --selector mail --out FILE`, name it in \
-                 [[spam.dkim.keys]] and publish its record."
+                "Set `spam.dkim.rotation.directory` and name {name} in `spam.dkim.rotation.domains`: then the server makes keys, \
+                 and `postrider dns` prints their records. Or make one with `postrider dkim generate {name} --selector mail --out \
+                 FILE`, let only the server read it, name it in [[spam.dkim.keys]] and publish its record."
             )
         };
         let found = "no key signs its mail: large providers treat it as spam";
@@ -222,7 +223,8 @@ async fn text(
             let remedy = match ours {
                 Some(policy) => format!("Publish `{at}. TXT \"{}\"`.", policy.record),
                 None => format!(
-                    "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
+                    "Name {domain} in [[mta_sts.policies]], get a certificate for mta-sts.{domain}, then publish mta-sts.{domain} \
+                     and {at} as `postrider dns` prints them (RFC 8461)."
                 ),
             };
             Finding::ill(check, domain, Health::Warning, found, remedy)

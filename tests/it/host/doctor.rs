@@ -154,6 +154,8 @@ async fn tells_what_is_well_and_what_is_not() {
         ("tls-rpt", "well"),
         ("tlsa", "well"),
     ];
+    // This server can serve the policy itself.
+    assert!(said.contains("[[mta_sts.policies]]"), "{said}");
     let wanted: BTreeMap<String, String> = wanted.map(|(check, health)| (check.to_owned(), health.to_owned())).into();
     assert_eq!(found, wanted, "{said}");
 
