@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::{Config, Protocol};
 use crate::foundations::net::Bind;
+use crate::services::outbound::TlsLevel;
 
 /// Warnings about a valid configuration, one sentence each.
 pub fn warnings(config: &Config) -> Vec<String> {
@@ -31,6 +32,14 @@ pub fn warnings(config: &Config) -> Vec<String> {
     ] {
         if let Some(network) = networks.iter().find(|network| is_internet(network)) {
             warnings.push(format!("`{key}` has \"{network}\", a large part of the Internet: {effect}"));
+        }
+    }
+    for (number, route) in (1..).zip(&config.outbound.routes) {
+        if route.username.is_some() && route.tls != TlsLevel::Verify {
+            warnings.push(format!(
+                "`outbound.routes.{number}` logs in with a password, and would tell it to a host with any certificate: set \
+                 `tls = \"verify\"` there"
+            ));
         }
     }
     if config.storage.database_file.is_none() && config.storage.database.has_password() {
@@ -112,10 +121,15 @@ mod tests {
         let listener = |protocol: &str, bind: &str| {
             format!("{name}[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\n")
         };
+        let route = |tls: &str| {
+            let login = "username = \"ann\"\npassword_file = \"/x\"\n";
+            format!("[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\ntls = \"{tls}\"\n{login}")
+        };
         for (text, word) in [
             ("hostname = \"mail\"\n".to_owned(), "without a domain"),
             ("hostname = \"my_mail.example.test\"\n".to_owned(), "have no `_`"),
             (format!("{name}[acceptance]\nrelay_networks = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n"), "an open relay"),
+            (format!("{name}{}", route("encrypt")), "any certificate"),
             (format!("{name}[guard]\ntrusted = [\"::/0\"]\n"), "guess passwords"),
             (format!("{name}[spam]\ntrusted = [\"0.0.0.0/1\"]\n"), "unexamined"),
             (format!("{name}[storage]\ndatabase = \"mysql://mail:s3cret@db.test/mail\"\n"), "holds a password"),
@@ -129,6 +143,7 @@ mod tests {
         }
         for text in [
             name.to_owned(),
+            format!("{name}{}", route("verify")),
             format!("{name}[acceptance]\nrelay_networks = [\"10.0.0.0/8\", \"fc00::/7\", \"192.0.2.7/32\"]\n"),
             format!("{}[tls]\nself_signed = \"/var/lib/x\"\n", listener("imap", "[::]:143")),
             format!("{name}[storage]\ndatabase = \"mysql://mail@db.test/mail\"\n"),
