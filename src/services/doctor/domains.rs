@@ -336,6 +336,10 @@ async fn autoconfig(doctor: &Doctor<'_>, at: String, addresses: &[IpAddr]) -> Fi
         }
         Err(error) if error.is_absence() => {
             let found = "not published: mail programs that look there ask their users for names and ports";
+            let domain = at.split_once('.').map_or(at.as_str(), |(_, domain)| domain);
+            let remedy = format!(
+                "Publish the names autoconfig and autodiscover that `postrider dns {domain}` prints, and get a certificate for them."
+            );
             Finding::ill("autoconfig", at, Health::Warning, found, remedy)
         }
         Err(error) => Finding::unanswered("autoconfig", at, &error),
@@ -357,6 +361,8 @@ async fn service(doctor: &Doctor<'_>, domain: &str, service: &Service) -> Findin
         }
         Err(error) if error.is_absence() => {
             let found = "not published: mail programs ask their users for names and ports";
+            // The same for all that a domain lacks, so that they are one finding.
+            let remedy = format!("Publish the SRV records that `postrider dns {domain}` prints.");
             Finding::ill("srv", at, Health::Warning, found, remedy)
         }
         Err(error) => Finding::unanswered("srv", at, &error),

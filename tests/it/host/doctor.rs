@@ -166,6 +166,8 @@ async fn tells_what_is_well_and_what_is_not() {
                _25._tcp.mail.example.test TLSA 3 0 1 00ff\n";
     let (code, found, said) = patient.examined(ill).await;
     assert_eq!(code, 1);
+    // The one that points elsewhere, and together those that are not published.
+    assert_eq!(said.matches("\"check\":\"srv\"").count(), 2, "{said}");
     for (check, health) in [
         ("caa", "warning"),
         ("dkim", "wrong"),
