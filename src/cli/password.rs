@@ -3,6 +3,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use anyhow::{Context as _, bail};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use crate::foundations::counted::counted;
 use crate::foundations::secret::Secret;
 use crate::services::login;
 
@@ -17,6 +18,17 @@ pub(super) fn ask(what: &str) -> anyhow::Result<Secret<String>> {
         bail!("the two passwords differ");
     }
     Ok(first)
+}
+
+/// Says that a password is shorter than users may choose one; the administrator decides.
+pub(super) fn tell_if_short(password: &Secret<String>, shortest: u32) {
+    let length = password.expose().chars().count();
+    if length < shortest as usize {
+        let length = counted(length, "character");
+        eprintln!(
+            "postrider: the password has {length}, and users must choose at least {shortest} (`set_up.shortest_password`): it may soon be guessed"
+        );
+    }
 }
 
 /// A password that another server will check: typed once without echo, or the first line of standard input.

@@ -226,7 +226,9 @@ pub(super) async fn run(command: User, context: &Context) -> Outcome {
         }
         User::Passwd { address } => {
             accounts.directory.account_now(&address).await?.ok_or_else(|| Error::NoUser(address.clone()))?;
-            let hash = password::hash(&password::ask("New password")?, accounts.config.login.cost)?;
+            let typed = password::ask("New password")?;
+            password::tell_if_short(&typed, accounts.config.set_up.shortest_password);
+            let hash = password::hash(&typed, accounts.config.login.cost)?;
             let mut edit = accounts.directory.edit().await?;
             edit.set_password(&address, &hash, PasswordOwner::Admin).await?;
             edit.commit().await?;
@@ -312,6 +314,7 @@ async fn add(
         None
     } else {
         let typed = password::ask("Password").context("use `--no-password` to add a user without one")?;
+        password::tell_if_short(&typed, accounts.config.set_up.shortest_password);
         Some(password::hash(&typed, accounts.config.login.cost)?)
     };
     let mut edit = accounts.directory.edit().await?;

@@ -178,8 +178,14 @@ fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
 
 /// Replaces misleading suggestions: for a key that belongs to another table, and for names used by other mail servers.
 fn hint(problem: &mut Problem) {
-    if problem.found == UNKNOWN_KEY && problem.wanted.starts_with(ALL_KEYS) {
-        let name = problem.key.rsplit('.').next().unwrap_or_default();
+    let name = problem.key.rsplit('.').next().unwrap_or_default();
+    let meant = match OTHERS_SETTINGS.iter().find(|(theirs, _)| *theirs == name) {
+        Some((_, ours)) => Some(*ours),
+        None => ACCOUNTS.contains(&problem.key.as_str()).then_some("accounts.declared"),
+    };
+    if let Some(ours) = meant.filter(|_| problem.found == UNKNOWN_KEY) {
+        problem.wanted = format!("one that exists; did you mean `{ours}`?");
+    } else if problem.found == UNKNOWN_KEY && problem.wanted.starts_with(ALL_KEYS) {
         let mut places = Vec::new();
         find_key(&Config::shape(), "", name, &mut places);
         if (1..=3).contains(&places.len()) {
@@ -213,6 +219,22 @@ fn find_key(shape: &Shape, table: &str, name: &str, found: &mut Vec<String>) {
 
 /// Postfix's and Dovecot's names for some listener protocols.
 const OTHERS_PROTOCOLS: [(&str, &str); 3] = [("smtps", "submissions"), ("sieve", "managesieve"), ("lmtps", "lmtp")];
+
+/// Tables that are in a file of their own here.
+const ACCOUNTS: [&str; 3] = ["aliases", "domains", "users"];
+
+/// Postfix's, Dovecot's and others' names for some settings, and where these are here.
+const OTHERS_SETTINGS: [(&str, &str); 9] = [
+    ("mail_location", "storage.mail_root"),
+    ("message_size_limit", "smtp.message_size"),
+    ("myhostname", "hostname"),
+    ("mynetworks", "acceptance.relay_networks"),
+    ("recipient_delimiter", "routing.tag_separator"),
+    ("relayhost", "outbound.routes"),
+    ("smarthost", "outbound.routes"),
+    ("ssl_cert", "tls.certificates"),
+    ("ssl_key", "tls.certificates"),
+];
 
 /// Replaces `credential:NAME` by the path of that credential, everywhere.
 fn put_credentials(value: &mut DeValue<'_>, directory: Option<&Path>, checks: Checks, problems: &mut Problems) {
@@ -281,6 +303,23 @@ mod tests {
             problems(text).into_iter().map(|problem| Mistake::locate(problem, Path::new("x.toml"), text)).collect();
         let unknown = mistakes.iter().find(|mistake| mistake.key == "näme").unwrap();
         assert_eq!((unknown.line, unknown.column), (3, 1));
+    }
+
+    #[test]
+    fn names_of_other_servers_are_understood() {
+        for (text, ours) in [
+            ("[outbound]\nsmarthost = \"smtp.relay.test\"\n", "did you mean `outbound.routes`"),
+            ("[smtp]\nmynetworks = \"10.0.0.0/8\"\n", "did you mean `acceptance.relay_networks`"),
+            ("[domains.\"example.test\".users.ann]\n", "did you mean `accounts.declared`"),
+        ] {
+            let found = problems(&format!("{GOOD}{text}"));
+            assert!(found.len() == 1 && found[0].wanted.contains(ours), "{text}: {found:?}");
+        }
+        for (theirs, ours) in OTHERS_SETTINGS {
+            let mut places = Vec::new();
+            find_key(&Config::shape(), "", ours.rsplit('.').next().unwrap(), &mut places);
+            assert!(places.iter().any(|place| place == ours), "{theirs}: {ours}");
+        }
     }
 
     #[test]

@@ -19,6 +19,6 @@ pub use composition::Config;
 pub use listener::{ListenerSettings, Mode, Owner, Protocol, Role};
 pub use load::{Checks, LoadError, declaration_mistakes, load, understand};
 pub use mistake::Mistake;
-pub use reference::{example, reference};
+pub use reference::{example, reference, short_example};
 pub use storage::StorageSettings;
 pub use warnings::warnings;

@@ -51,33 +51,40 @@ fn section(text: &mut String, prefix: &str, entries: &[Entry]) {
 
 /// An example with every key: required keys are set, all others are comments with their defaults.
 pub fn example() -> String {
-    let mut text = String::from(
-        "# Configuration of Postrider. Commented-out lines show the defaults.\n\n\
-         hostname = \"mail.example.com\"\n\n\
-         [[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n\n\
-         [[listener]]\nprotocol = \"submission\"\nbind = [\"[::]:587\"]\n\n\
-         [[listener]]\nprotocol = \"submissions\"\nbind = [\"[::]:465\"]\n\n\
-         [[listener]]\nprotocol = \"imap\"\nbind = [\"[::]:143\"]\n\n\
-         [[listener]]\nprotocol = \"imaps\"\nbind = [\"[::]:993\"]\n\n\
-         [[listener]]\nprotocol = \"managesieve\"\nbind = [\"[::]:4190\"]\n\n\
-         # The webmail, calendars and contacts, links for choosing a password, and settings for mail programs.\n\
-         [[listener]]\nprotocol = \"https\"\nbind = [\"[::]:443\"]\n\n\
-         # Redirects to https, and answers authorities that verify names over HTTP (ACME).\n\
-         [[listener]]\nprotocol = \"http\"\nbind = [\"[::]:80\"]\n\n\
-         # The monitoring page, without a password and only on this machine: reach it from another with `ssh -L 8080:127.0.0.1:8080 SERVER`.\n\
-         # Set `dashboard.password_file` before it listens elsewhere.\n\
-         [[listener]]\nprotocol = \"dashboard\"\nbind = [\"127.0.0.1:8080\"]\n\n\
-         # Metrics for Prometheus.\n\
-         [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
-         [[tls.certificates]]\n\
-         cert = \"/var/lib/acme/mail.example.com/fullchain.pem\"\n\
-         key = \"/var/lib/acme/mail.example.com/key.pem\"\n",
-    );
+    let mut text = format!("# Configuration of Postrider. Commented-out lines show the defaults.\n\n{START}");
     if let Shape::Table { entries, .. } = Config::shape() {
         example_table(&mut text, "", &entries);
     }
     text
 }
+
+/// The keys that are set in the example, alone, so that tables can be added below.
+pub fn short_example() -> String {
+    let others = "`postrider config example` and docs/configuration.md have all settings";
+    format!("# Configuration of Postrider. {others}.\n\n{START}")
+}
+
+/// The keys that have no default, or that few will leave as it is.
+const START: &str = "\
+     hostname = \"mail.example.com\"\n\n\
+     [[listener]]\nprotocol = \"smtp\"\nbind = [\"[::]:25\"]\n\n\
+     [[listener]]\nprotocol = \"submission\"\nbind = [\"[::]:587\"]\n\n\
+     [[listener]]\nprotocol = \"submissions\"\nbind = [\"[::]:465\"]\n\n\
+     [[listener]]\nprotocol = \"imap\"\nbind = [\"[::]:143\"]\n\n\
+     [[listener]]\nprotocol = \"imaps\"\nbind = [\"[::]:993\"]\n\n\
+     [[listener]]\nprotocol = \"managesieve\"\nbind = [\"[::]:4190\"]\n\n\
+     # The webmail, calendars and contacts, links for choosing a password, and settings for mail programs.\n\
+     [[listener]]\nprotocol = \"https\"\nbind = [\"[::]:443\"]\n\n\
+     # Redirects to https, and answers authorities that verify names over HTTP (ACME).\n\
+     [[listener]]\nprotocol = \"http\"\nbind = [\"[::]:80\"]\n\n\
+     # The monitoring page, without a password and only on this machine: reach it from another with `ssh -L 8080:127.0.0.1:8080 SERVER`.\n\
+     # Set `dashboard.password_file` before it listens elsewhere.\n\
+     [[listener]]\nprotocol = \"dashboard\"\nbind = [\"127.0.0.1:8080\"]\n\n\
+     # Metrics for Prometheus.\n\
+     [[listener]]\nprotocol = \"metrics\"\nbind = [\"127.0.0.1:9325\"]\n\n\
+     [[tls.certificates]]\n\
+     cert = \"/var/lib/acme/mail.example.com/fullchain.pem\"\n\
+     key = \"/var/lib/acme/mail.example.com/key.pem\"\n";
 
 fn example_table(text: &mut String, prefix: &str, entries: &[Entry]) {
     let (tables, keys): (Vec<&Entry>, Vec<&Entry>) =

@@ -1,7 +1,10 @@
 //! Warnings about settings that are valid but probably not intended.
 
+use ipnet::IpNet;
+
 use super::{Checks, Config, Protocol};
 use crate::foundations::net::Bind;
+use crate::services::outbound::TlsLevel;
 
 /// Warnings about a valid configuration, one sentence each. Where only texts are checked, as for a build, its machine and the
 /// users of that are elsewhere: nothing is said of them.
@@ -13,6 +16,33 @@ pub fn warnings(config: &Config, checks: Checks) -> Vec<String> {
             "`hostname` is \"{}\", a name without a domain: other servers refuse mail from such hosts",
             config.hostname
         ));
+    }
+    if config.hostname.as_str().contains('_') {
+        warnings.push(format!(
+            "`hostname` is \"{}\", and names of hosts have no `_` (RFC 952, RFC 1123 §2.1): some servers refuse mail from such hosts",
+            config.hostname
+        ));
+    }
+    for (key, networks, effect) in [
+        (
+            "acceptance.relay_networks",
+            &config.acceptance.relay_networks,
+            "strangers may send mail to anywhere through this server (an open relay)",
+        ),
+        ("guard.trusted", &config.guard.trusted, "strangers may guess passwords without being slowed down or banned"),
+        ("spam.trusted", &config.spam.trusted, "mail from strangers is accepted unexamined"),
+    ] {
+        if let Some(network) = networks.iter().find(|network| is_internet(network)) {
+            warnings.push(format!("`{key}` has \"{network}\", a large part of the Internet: {effect}"));
+        }
+    }
+    for (number, route) in (1..).zip(&config.outbound.routes) {
+        if route.username.is_some() && route.tls != TlsLevel::Verify {
+            warnings.push(format!(
+                "`outbound.routes.{number}` logs in with a password, and would tell it to a host with any certificate: set \
+                 `tls = \"verify\"` there"
+            ));
+        }
     }
     if config.storage.database_file.is_none() && config.storage.database.has_password() {
         warnings.push(
@@ -54,6 +84,15 @@ pub fn warnings(config: &Config, checks: Checks) -> Vec<String> {
     warnings
 }
 
+/// Whether a network is larger than any that somebody has at home or in a company: 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC
+/// 4193) are not.
+const fn is_internet(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 7,
+    }
+}
+
 /// Whether the mode of a file decides who may connect.
 const fn is_file(bind: &Bind) -> bool {
     matches!(bind, Bind::Unix(_))
@@ -87,8 +126,17 @@ mod tests {
         let listener = |protocol: &str, bind: &str| {
             format!("{name}[[listener]]\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\n")
         };
+        let route = |tls: &str| {
+            let login = "username = \"ann\"\npassword_file = \"/x\"\n";
+            format!("[[outbound.routes]]\ndomains = [\"*\"]\nhost = \"relay.test\"\ntls = \"{tls}\"\n{login}")
+        };
         for (text, word) in [
             ("hostname = \"mail\"\n".to_owned(), "without a domain"),
+            ("hostname = \"my_mail.example.test\"\n".to_owned(), "have no `_`"),
+            (format!("{name}[acceptance]\nrelay_networks = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n"), "an open relay"),
+            (format!("{name}{}", route("encrypt")), "any certificate"),
+            (format!("{name}[guard]\ntrusted = [\"::/0\"]\n"), "guess passwords"),
+            (format!("{name}[spam]\ntrusted = [\"0.0.0.0/1\"]\n"), "unexamined"),
             (format!("{name}[storage]\ndatabase = \"mysql://mail:s3cret@db.test/mail\"\n"), "holds a password"),
             (listener("submission", "[::]:587"), "nobody can log in to the listener \"submission\""),
             (listener("pop3", "127.0.0.1:110"), "nobody can log in to the listener \"pop3\""),
@@ -100,6 +148,8 @@ mod tests {
         }
         for text in [
             name.to_owned(),
+            format!("{name}{}", route("verify")),
+            format!("{name}[acceptance]\nrelay_networks = [\"10.0.0.0/8\", \"fc00::/7\", \"192.0.2.7/32\"]\n"),
             format!("{}[tls]\nself_signed = \"/var/lib/x\"\n", listener("imap", "[::]:143")),
             format!("{name}[storage]\ndatabase = \"mysql://mail@db.test/mail\"\n"),
             listener("lmtp", "127.0.0.1:24"),

@@ -9,10 +9,12 @@ use crate::services::digest::{Digest, DigestParts};
 use crate::services::filter::rotation::{Rotation, RotationParts};
 use crate::services::guard::{Sharing, SharingParts};
 use crate::services::reports::{Reporter, ReporterParts};
+use crate::services::tidying::{Tidying, TidyingParts};
 use crate::storage::quarantine::QuarantineNotes;
 
 /// Starts the background tasks besides the queue. Every role that may change something shares bans, counts results and
-/// ends sessions whose logins are no longer valid; the role with the queue also sends reports and letters and rotates keys.
+/// ends sessions whose logins are no longer valid; the role with the mailboxes removes old trash and junk, and the one with the
+/// queue also sends reports and letters and rotates keys.
 pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     let (live, tasks) = (&parts.live, &stages.services);
     let clock = || Arc::clone(&parts.clock);
@@ -35,6 +37,17 @@ pub(super) fn start(parts: &Parts, resolver: SharedResolver, stages: &Stages) {
     }
     let (login, running) = (parts.login.clone(), tasks.clone());
     tasks.keep("the watch over logins", move || login.clone().watch_over(running.clone()));
+    if let Some(mailboxes) = &parts.mailboxes {
+        let tidying = Arc::new(Tidying::new(TidyingParts {
+            settings: live.mailbox.clone(),
+            directory: parts.directory.clone(),
+            mailboxes: mailboxes.clone(),
+            journal: parts.journal.clone(),
+            clock: clock(),
+        }));
+        let running = tasks.clone();
+        tasks.keep("the removal of old trash and junk", move || Arc::clone(&tidying).run(running.clone()));
+    }
     let Some(queue) = &parts.queue else { return };
     let filter = Arc::clone(&parts.filter);
     tasks.spawn(async move { filter.read_rules().await });

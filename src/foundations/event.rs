@@ -144,7 +144,7 @@ crate::words! {
         SigningKey = "signing-key",
         /// An administrator trained the filter.
         FilterTrained = "filter-trained",
-        /// A client expunged messages.
+        /// A client expunged messages, or they were removed for their age.
         Expunged = "expunged",
         /// Certificates were loaded, or could not be.
         Certificate = "certificate",

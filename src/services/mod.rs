@@ -34,4 +34,5 @@ pub mod set_up;
 pub mod sieve;
 pub mod submission;
 pub mod summary;
+pub mod tidying;
 pub mod trace;

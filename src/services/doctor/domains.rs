@@ -122,8 +122,9 @@ async fn dkim(doctor: &Doctor<'_>, domain: &Domain) -> Vec<Finding> {
             format!("Start the server, which makes its keys, or make them with `postrider dkim rotate {name}`.")
         } else {
             format!(
-                "Make a key with `postrider dkim generate {name} --selector mail --out FILE`, name it in \
-                 [[spam.dkim.keys]] and publish its record."
+                "Set `spam.dkim.rotation.directory` and name {name} in `spam.dkim.rotation.domains`: then the server makes keys, \
+                 and `postrider dns` prints their records. Or make one with `postrider dkim generate {name} --selector mail --out \
+                 FILE`, let only the server read it, name it in [[spam.dkim.keys]] and publish its record."
             )
         };
         let found = "no key signs its mail: large providers treat it as spam";
@@ -222,7 +223,8 @@ async fn text(
             let remedy = match ours {
                 Some(policy) => format!("Publish `{at}. TXT \"{}\"`.", policy.record),
                 None => format!(
-                    "Serve a policy at https://mta-sts.{domain}/.well-known/mta-sts.txt, then publish {at} (RFC 8461)."
+                    "Name {domain} in [[mta_sts.policies]], get a certificate for mta-sts.{domain}, then publish mta-sts.{domain} \
+                     and {at} as `postrider dns` prints them (RFC 8461)."
                 ),
             };
             Finding::ill(check, domain, Health::Warning, found, remedy)
@@ -334,6 +336,10 @@ async fn autoconfig(doctor: &Doctor<'_>, at: String, addresses: &[IpAddr]) -> Fi
         }
         Err(error) if error.is_absence() => {
             let found = "not published: mail programs that look there ask their users for names and ports";
+            let domain = at.split_once('.').map_or(at.as_str(), |(_, domain)| domain);
+            let remedy = format!(
+                "Publish the names autoconfig and autodiscover that `postrider dns {domain}` prints, and get a certificate for them."
+            );
             Finding::ill("autoconfig", at, Health::Warning, found, remedy)
         }
         Err(error) => Finding::unanswered("autoconfig", at, &error),
@@ -355,6 +361,8 @@ async fn service(doctor: &Doctor<'_>, domain: &str, service: &Service) -> Findin
         }
         Err(error) if error.is_absence() => {
             let found = "not published: mail programs ask their users for names and ports";
+            // The same for all that a domain lacks, so that they are one finding.
+            let remedy = format!("Publish the SRV records that `postrider dns {domain}` prints.");
             Finding::ill("srv", at, Health::Warning, found, remedy)
         }
         Err(error) => Finding::unanswered("srv", at, &error),

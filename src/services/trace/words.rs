@@ -197,6 +197,7 @@ fn fate(event: &Event) -> Option<&'static str> {
         EventKind::SieveAction if is_redirect(event) => "redirected by Sieve",
         EventKind::Discarded if is_by_script(event) => "discarded by Sieve",
         EventKind::Discarded => "dropped on purpose",
+        EventKind::Expunged if event.details.get("by").and_then(Value::as_str) == Some("age") => "removed for its age",
         EventKind::Expunged => "expunged by a client",
         EventKind::Relayed => "passed on",
         EventKind::Deferred => "waiting",

@@ -124,6 +124,7 @@ fn what_happened(event: &Event, subject: &str) -> String {
         EventKind::SigningKey => format!("A signing key of {subject}"),
         EventKind::FilterTrained if subject.is_empty() => "The filter was trained for everybody".to_owned(),
         EventKind::FilterTrained => format!("The filter was trained for {subject}"),
+        EventKind::Expunged if text("by") == "age" => format!("Old messages of {subject} were removed"),
         EventKind::Expunged => format!("Messages of {subject} were expunged by a client"),
         EventKind::Certificate => of_certificates(event),
         EventKind::Configuration if text("result") == "loaded" => "The configuration was reloaded".to_owned(),

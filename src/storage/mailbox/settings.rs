@@ -18,6 +18,11 @@ crate::settings! {
         pub trash: String = "Trash".to_owned(),
         /// The folder marked `\Archive`; created and subscribed on first use. Empty: none.
         pub archive: String = "Archive".to_owned(),
+        /// How long messages stay in the folder `trash` after they have come into it, such as `"30d"`; then they are removed
+        /// for good, once a day. Unset or 0: for ever.
+        pub keep_trash: Option<Span> = None,
+        /// The same for the folder `junk`.
+        pub keep_junk: Option<Span> = None,
         /// Memory for the states of folders that no session has open. Beyond it the longest unused are written to
         /// their index and dropped.
         pub idle_memory: ByteSize = ByteSize::mib(64),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use postrider::config::{Checks, LoadError, Protocol, example, load, reference};
+use postrider::config::{Checks, LoadError, Protocol, example, load, reference, short_example};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -57,6 +57,9 @@ fn the_example_can_be_used() {
     {
         assert!(config.listener.iter().any(|listener| listener.protocol == wanted), "{wanted:?}");
     }
+    fs::write(&path, short_example()).unwrap();
+    let short = load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(short.listener.len(), config.listener.len());
     // Every default in a comment would be accepted.
     let uncommented: String = example()
         .lines()
@@ -78,11 +81,14 @@ fn the_unit_without_nixos_fits_the_defaults() {
     };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postrider.toml");
-    // In the place of the certificate, as the text says.
-    let example = example();
-    let (before, rest) = example.split_once("[[tls.certificates]]\n").unwrap();
-    let rest: String = rest.lines().skip_while(|line| line.contains(" = ")).map(|line| format!("{line}\n")).collect();
-    fs::write(&path, format!("{before}{}{rest}", block("toml"))).unwrap();
+    // In the place of the certificate, and below it, as the text says.
+    let example = short_example();
+    let (before, _) = example.split_once("[[tls.certificates]]\n").unwrap();
+    let (about, _) = text.split_once("\n## Unit\n").unwrap();
+    let blocks = about.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    let blocks: Vec<&str> = blocks.collect();
+    assert_eq!((blocks.len(), blocks[0]), (3, block("toml").as_str()));
+    fs::write(&path, format!("{before}{}", blocks.concat())).unwrap();
     let config = load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
     assert!(config.tls.certificates.is_empty() && config.tls.acme[0].names[0] == config.hostname);
 

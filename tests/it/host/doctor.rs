@@ -154,6 +154,8 @@ async fn tells_what_is_well_and_what_is_not() {
         ("tls-rpt", "well"),
         ("tlsa", "well"),
     ];
+    // This server can serve the policy itself.
+    assert!(said.contains("[[mta_sts.policies]]"), "{said}");
     let wanted: BTreeMap<String, String> = wanted.map(|(check, health)| (check.to_owned(), health.to_owned())).into();
     assert_eq!(found, wanted, "{said}");
 
@@ -164,6 +166,8 @@ async fn tells_what_is_well_and_what_is_not() {
                _25._tcp.mail.example.test TLSA 3 0 1 00ff\n";
     let (code, found, said) = patient.examined(ill).await;
     assert_eq!(code, 1);
+    // The one that points elsewhere, and together those that are not published.
+    assert_eq!(said.matches("\"check\":\"srv\"").count(), 2, "{said}");
     for (check, health) in [
         ("caa", "warning"),
         ("dkim", "wrong"),

@@ -22,5 +22,6 @@ mod scheduling_by_mail;
 mod security;
 mod served;
 mod set_up;
+mod tidying;
 mod traces;
 mod users;

@@ -4,7 +4,7 @@ use postrider::foundations::address::Address;
 use postrider::foundations::secret::Secret;
 use postrider::storage::directory::PasswordOwner;
 
-use crate::harness::cli::run;
+use crate::harness::cli::{output, run};
 use crate::harness::{Host, PASSWORD};
 
 const MESSAGE: &str =
@@ -34,6 +34,18 @@ async fn nobody_is_asked_for_the_password_of_a_user_who_cannot_be_added() {
     }
     let (shown, _) = run(&config, &["user", "show", "ann@example.test"], "").await;
     assert_eq!((&shown["used"], &shown["messages"]), (&0.into(), &0.into()), "{shown}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_password_is_set_and_told_of() {
+    let host = Host::start().user("ann@example.test").await;
+    let passwd = ["user", "passwd", "ann@example.test"];
+    for (password, is_told) in [("s\n", true), ("long enough\n", false)] {
+        let output = output(&host.config(), &passwd, password).await;
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("shortest_password") == is_told, "{password}: {told}");
+    }
     host.stop().await;
 }
 

@@ -1,0 +1,167 @@
+//! One round over all accounts, and when it is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::foundations::address::Address;
+use crate::foundations::clock::{SharedClock, Timestamp};
+use crate::foundations::mail::{SequenceSet, Uid};
+use crate::foundations::settings::{Live, Span};
+use crate::foundations::tasks::Tasks;
+use crate::services::trace::expunged;
+use crate::storage::directory::{self, Directory, Page};
+use crate::storage::journal::{self, Believed, Journal};
+use crate::storage::mailbox::{self, Access, FolderName, MailboxSettings, Mailboxes, Unfinished};
+
+/// What the room needs.
+pub struct TidyingParts {
+    /// How long what is kept.
+    pub settings: Live<MailboxSettings>,
+    /// The accounts.
+    pub directory: Directory,
+    /// Their mail.
+    pub mailboxes: Mailboxes,
+    /// Where removals are recorded, and whether the clock is believed.
+    pub journal: Journal,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Removes old messages from the folders for trash and junk.
+pub struct Tidying(TidyingParts);
+
+/// Why a round could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The accounts.
+    #[error("the accounts cannot be read: {0}")]
+    Directory(#[from] directory::Error),
+    /// The record of the clock.
+    #[error("whether the clock is right cannot be read: {0}")]
+    Journal(#[from] journal::Error),
+}
+
+/// A folder, and what may leave it.
+struct Rule {
+    folder: FolderName,
+    /// Messages that came before may go.
+    before: Timestamp,
+}
+
+/// How long after the start the first round is made: others have more urgent work then.
+const FIRST: Duration = Duration::from_secs(600);
+/// How often rounds are made.
+const EVERY: Duration = Duration::from_hours(24);
+
+impl Tidying {
+    /// Puts the parts together.
+    pub const fn new(parts: TidyingParts) -> Self {
+        Self(parts)
+    }
+
+    /// Makes rounds until `tasks` stop.
+    pub async fn run(self: Arc<Self>, tasks: Tasks) {
+        let mut next = self.0.clock.now() + FIRST;
+        loop {
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = self.0.clock.sleep_until(next) => {}
+            }
+            next = self.0.clock.now() + EVERY;
+            if let Err(error) = self.sweep(&tasks).await {
+                log::warn!(cause:% = error; "Old messages in trash and junk cannot be removed now; it will be tried again tomorrow");
+            }
+        }
+    }
+
+    /// Removes what is old enough, of every user until `tasks` stop, and returns the number of messages.
+    ///
+    /// # Errors
+    /// The database fails. What was removed before stays removed.
+    pub async fn sweep(&self, tasks: &Tasks) -> Result<usize, Error> {
+        let rules = self.rules();
+        if rules.is_empty() || self.0.journal.believes_the_clock().await? != Believed::Yes {
+            return Ok(0);
+        }
+        let (mut removed, mut page) = (0, Page::default());
+        loop {
+            let accounts = self.0.directory.accounts(&page).await?;
+            let Some(last) = accounts.last() else { return Ok(removed) };
+            page.after = Some(last.address.key());
+            for account in accounts.iter().filter(|account| account.archived_at.is_none()) {
+                for rule in &rules {
+                    // Not in the middle of a folder: what is gone must be recorded.
+                    if tasks.is_stopping() {
+                        return Ok(removed);
+                    }
+                    removed += self.tidy(&account.address, rule).await;
+                }
+            }
+        }
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        let (settings, now) = (self.0.settings.get(), self.0.clock.now());
+        let kept = [(&settings.trash, settings.keep_trash), (&settings.junk, settings.keep_junk)];
+        kept.into_iter().filter_map(|(folder, keep)| rule(folder, keep, now)).collect()
+    }
+
+    async fn tidy(&self, account: &Address, rule: &Rule) -> usize {
+        let Unfinished { gone, error } = match self.remove(account, rule).await {
+            Ok(gone) => return self.record(account, rule, &gone),
+            Err(unfinished) => unfinished,
+        };
+        // Another node does it; or there is nothing to do, now or any more.
+        if !matches!(error, mailbox::Error::Elsewhere(_) | mailbox::Error::NoFolder(_) | mailbox::Error::Renamed) {
+            let folder = rule.folder.as_str();
+            log::warn!(user:% = account, folder:% = folder, cause:% = error; "Old messages cannot be removed from {folder} of {account}: {error}");
+        }
+        self.record(account, rule, &gone)
+    }
+
+    async fn remove(&self, account: &Address, rule: &Rule) -> Result<Vec<Uid>, Unfinished> {
+        let user = self.0.mailboxes.user(account).await?;
+        // Not for changes yet: that would take the `\Recent` marks of new messages.
+        let view = user.open(&rule.folder, Access::ReadOnly).await?;
+        let every = SequenceSet::all();
+        let uids = view.rows(&every).map(|(_, row)| row.uid);
+        let old: Vec<Uid> = uids.filter(|uid| view.saved_at(*uid).is_some_and(|at| at < rule.before)).collect();
+        drop(view);
+        if old.is_empty() {
+            return Ok(old);
+        }
+        user.open(&rule.folder, Access::ReadWrite).await?.remove(&old).await
+    }
+
+    fn record(&self, account: &Address, rule: &Rule, gone: &[Uid]) -> usize {
+        if !gone.is_empty() {
+            let event = expunged(self.0.clock.now(), &account.to_string(), rule.folder.as_str(), gone);
+            self.0.journal.record(event.with("by", "age"));
+        }
+        gone.len()
+    }
+}
+
+/// Nobody who writes 0 means that everything is removed at once.
+fn rule(folder: &str, keep: Option<Span>, now: Timestamp) -> Option<Rule> {
+    let keep = keep.map(Span::duration).filter(|keep| !keep.is_zero())?;
+    // A folder without a name is not used.
+    let folder = FolderName::parse(folder).ok().filter(|folder| !folder.is_inbox())?;
+    Some(Rule { folder, before: now - keep })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_goes_without_a_time_and_a_folder() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let days = |days| Some(Span::days(days));
+        for (folder, keep) in [("Trash", None), ("Trash", days(0)), ("", days(30)), ("INBOX", days(30))] {
+            assert!(rule(folder, keep, now).is_none(), "{folder:?} {keep:?}");
+        }
+        let rule = rule("Trash", days(30), now).unwrap();
+        assert_eq!((rule.folder.as_str(), now.since(rule.before)), ("Trash", Span::days(30).duration()));
+    }
+}
