@@ -48,7 +48,7 @@ pub(super) fn answered(
     (most, room, now): (usize, usize, Timestamp),
 ) -> Result<String, Left> {
     let there = Meeting::of(stored).ok_or(Left::Unfit)?;
-    let message = plain(message, &there);
+    let message = plain(message, &there)?;
     let reply = Meeting::of(&message).ok_or(Left::Unfit)?;
     check_times(&reply)?;
     if !is_of_same(&there, &reply) || !is_own(&there.organiser.address) {
@@ -165,8 +165,14 @@ pub(super) enum Change {
 
 /// A reply as programs write it that go by the standard and by the event. Exchange leaves the organiser out, against RFC 5546 §3.2.3:
 /// whoever has written the reply is known, and answers only for themselves. And it has names of its own for the zones of times.
-fn plain(reply: &str, there: &Meeting<'_>) -> String {
+fn plain(reply: &str, there: &Meeting<'_>) -> Result<String, Left> {
     let whole = Whole::of(reply);
+    // RFC 5545 §3.6.1. Each of tens of thousands of lines would have the event searched for the first.
+    let names_several =
+        |event: &Component<'_>| event.own().filter(|line| line.property() == "RECURRENCE-ID").nth(1).is_some();
+    if whole.events().any(names_several) {
+        return Err(Left::Unfit);
+    }
     let is_named = whole.events().any(|event| event.line("ORGANIZER").is_some());
     let organiser = (!is_named).then(|| format!("ORGANIZER:mailto:{}", there.organiser.mailbox));
     let change = |event: &Component<'_>, line: &Line<'_>| {
@@ -175,7 +181,7 @@ fn plain(reply: &str, there: &Meeting<'_>) -> String {
         let in_utc = if is_strange { in_utc(&line.whole) } else { None };
         Some(in_utc.unwrap_or_else(|| line.whole.clone()))
     };
-    rewritten(&whole, &change, &|_| organiser.iter().cloned().collect())
+    Ok(rewritten(&whole, &change, &|_| organiser.iter().cloned().collect()))
 }
 
 /// The time of a series in UTC, if it is in a known zone and nothing else is said of it.
@@ -418,6 +424,9 @@ mod tests {
         ] {
             assert_eq!(enter(&zoned, &about(id), BOB), Err(Left::Times), "{id}");
         }
+        // It took minutes of a processor.
+        let many = "X-A:b\r\n".repeat(30_000) + &"RECURRENCE-ID:20270106T090000Z\r\n".repeat(10_000);
+        assert_eq!(enter(&event, &reply("DECLINED", TENTH, &format!("SEQUENCE:2\r\n{many}")), BOB), Err(Left::Unfit));
         let days = event.replace("DTSTART:20270105T090000Z", "DTSTART;VALUE=DATE:20270105").replace("PT1H", "P1D");
         assert!(enter(&days, &about(";VALUE=DATE:20270106"), BOB).is_ok());
         assert_eq!(enter(&days, &about(";VALUE=DATE:20270111"), BOB), Err(Left::Times));
