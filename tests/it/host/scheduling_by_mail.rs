@@ -140,6 +140,27 @@ async fn an_answer_to_an_address_with_a_tag_is_entered() {
     host.stop().await;
 }
 
+/// Guests filled what an account may keep, so that its owner could store nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_leave_room_for_events() {
+    let (host, _peer) = host("[dav]\nspace = \"1M\"\n").await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);
+    let words = "X-A:some words\r\n".repeat(6_000);
+    for day in 10..14 {
+        let at = format!("202611{day}T100000Z");
+        let answer = reply("TENTATIVE", &at, EVE).replace("DTSTAMP", &format!("{words}DTSTAMP"));
+        send(&host, HONEST, EVE, &answer).await;
+        stored_with(&host, &at).await;
+    }
+    let entered = async || {
+        let told = told(&host).await;
+        told.iter().filter(|event| event.details.get("status").is_some_and(|status| status == "1.2")).count()
+    };
+    until("all are entered", async || entered().await == 4).await;
+    assert_eq!(listed(&host, ANN, "/dav/scheduling/ann@example.test/inbox/").await.len(), 1);
+    host.stop().await;
+}
+
 /// Such as for a mailbox that could not be written at first. It was left to a click.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_user_has_sent_is_entered_also_after_it_has_waited_in_the_queue() {
