@@ -85,13 +85,7 @@ impl<'a> Whole<'a> {
     }
 
     pub(super) fn method(&self) -> Method {
-        match self.purpose().map(str::to_ascii_uppercase).as_deref() {
-            Some("REQUEST") => Method::Request,
-            Some("CANCEL") => Method::Cancel,
-            Some("REPLY") => Method::Reply,
-            Some("PUBLISH") | None => Method::Publish,
-            Some(_) => Method::Other,
-        }
+        self.purpose().map_or(Method::Publish, Method::named)
     }
 
     /// The beginning in its stored form: without METHOD (RFC 4791 §4.1).

@@ -36,6 +36,8 @@ pub(super) enum Left {
     Times,
     #[error("it says nothing of times that the event leaves out or changes")]
     Forgotten,
+    #[error("it, or the event with it, is larger than a calendar takes")]
+    TooLarge,
 }
 
 /// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the
