@@ -531,5 +531,9 @@ mod tests {
         let after = change(&series, &once, ANN, Change::Cancel).unwrap().unwrap();
         assert!(after.contains("EXDATE:20270106T090000Z") && !after.contains("STATUS:CANCELLED"), "{after}");
         assert_eq!(change(&after, &once, ANN, Change::Cancel), Err(Left::Times));
+        // Alarms come last (RFC 5545 §3.6.1).
+        let alarm = "BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\nEND:VEVENT";
+        let after = change(&series.replace("END:VEVENT", alarm), &once, ANN, Change::Cancel).unwrap().unwrap();
+        assert!(after.split("BEGIN:VALARM").next().is_some_and(|own| own.contains("EXDATE")), "{after}");
     }
 }
