@@ -240,7 +240,7 @@ fn check_times(meeting: &Meeting<'_>) -> Result<(), Left> {
 }
 
 /// When somebody has given the last answer that came by mail.
-fn answered_at(event: &Component<'_>, address: &str) -> Option<String> {
+pub(super) fn answered_at(event: &Component<'_>, address: &str) -> Option<String> {
     let mut guests = event.own().filter(|line| line.property() == "ATTENDEE").map(|line| Property::of(&line.whole));
     let mine = guests.find(|guest| guest.address() == address)?;
     mine.parameter(ANSWERED).map(str::to_owned)

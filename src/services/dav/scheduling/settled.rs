@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::components::{Alarms, Component, Whole};
 use super::super::particulars::Line;
+use super::arrived::answered_at;
 use super::meeting::{Agent, Meeting, answer, is_moved};
 use super::message::ANSWERED;
 use super::property::Property;
@@ -46,6 +47,12 @@ pub(super) fn organised(
         let property = match known.and_then(|known| known.status.as_deref()) {
             Some(status) => property.with("SCHEDULE-STATUS", status),
             None => property,
+        };
+        // Some programs leave out what they do not know, and an answer that comes late must not count then.
+        let answered = before.and_then(|before| before.same(event)).and_then(|former| answered_at(former, &address));
+        let property = match answered.filter(|_| !moved(event)) {
+            Some(time) if property.parameter(ANSWERED).is_none() => property.with(ANSWERED, &time),
+            _ => property,
         };
         let stored = || before.and_then(|before| before.same(event)).and_then(|former| answer(former, &address));
         let given = property.parameter("PARTSTAT").unwrap_or("NEEDS-ACTION").to_owned();
