@@ -384,7 +384,7 @@ fn letter_text(letter: &Letter<'_>) -> String {
 fn programs_need_not_know_when_an_answer_was_given() {
     const ANSWERED: &str = "X-POSTRIDER-ANSWERED=20261110T000000Z";
     let of = |lines: &str, more: &str| {
-        calendar(&[event(lines, &[&format!("PARTSTAT=ACCEPTED{more}:mailto:bob@example.test")])])
+        calendar(&[event(lines, &[format!("PARTSTAT=ACCEPTED{more}:mailto:bob@example.test").as_str()])])
     };
     let before = of(START, &format!(";{ANSWERED}"));
     for (lines, is_kept) in [(START.replace("Talk", "Speech"), true), (START.replace("T090000", "T100000"), false)] {
