@@ -273,13 +273,19 @@ pub fn zone_text(property: &str) -> String {
     property.replace("&#13;", "\r").replace("&amp;", "&")
 }
 
-/// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, for times that name none; UTC if it is unclear.
+/// Whether a text is the name of a zone (RFC 7809 §5.2).
+pub fn is_zone_name(text: &str) -> bool {
+    text.trim().parse::<Tz>().is_ok()
+}
+
+/// The zone that a `VTIMEZONE` in a `VCALENDAR` describes, or a name, for times that name none; UTC if it is unclear.
 pub fn zone_of(text: Option<&str>) -> Tz {
-    let known = || {
+    let described = || {
         let calendar = parse(text?).ok()?;
         calendar.timezones().next()?.timezone().map(|(_, zone)| zone)
     };
-    known().unwrap_or(Tz::UTC)
+    let named = || text?.trim().parse::<Tz>().ok();
+    described().or_else(named).unwrap_or(Tz::UTC)
 }
 
 #[cfg(test)]
@@ -359,6 +365,15 @@ mod tests {
         ] {
             assert_eq!(is_zone(&text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_described_or_named() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        for (text, wanted) in [(Some("Europe/Berlin"), berlin), (Some("Nowhere"), Tz::UTC), (None, Tz::UTC)] {
+            assert_eq!(zone_of(text), wanted, "{text:?}");
+        }
+        assert!(is_zone_name("Europe/Berlin") && !is_zone_name("Nowhere/At All") && !is_zone_name(""));
     }
 
     #[test]

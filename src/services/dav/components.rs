@@ -85,13 +85,7 @@ impl<'a> Whole<'a> {
     }
 
     pub(super) fn method(&self) -> Method {
-        match self.purpose().map(str::to_ascii_uppercase).as_deref() {
-            Some("REQUEST") => Method::Request,
-            Some("CANCEL") => Method::Cancel,
-            Some("REPLY") => Method::Reply,
-            Some("PUBLISH") | None => Method::Publish,
-            Some(_) => Method::Other,
-        }
+        self.purpose().map_or(Method::Publish, Method::named)
     }
 
     /// The beginning in its stored form: without METHOD (RFC 4791 §4.1).
@@ -202,8 +196,8 @@ impl Component<'_> {
         }
     }
 
-    /// Writes it with its own lines changed (`None` leaves one out), and with more of them at its end. Those of nested components
-    /// stay as they are.
+    /// Writes it with its own lines changed (`None` leaves one out), and with more of them after these: alarms are last (RFC 5545 §3.6.1).
+    /// Lines of nested components stay as they are.
     pub(super) fn write_changed(
         &self,
         alarms: Alarms,
@@ -211,13 +205,13 @@ impl Component<'_> {
         more: &[String],
         out: &mut String,
     ) {
-        let mut depth = 0usize;
+        let (mut depth, mut more) = (0usize, more);
         for (n, (line, is_alarm)) in self.lines_and_alarms().enumerate() {
             let property = line.property();
             let (begins, ends) = (property == "BEGIN", property == "END");
             depth = depth.saturating_sub(usize::from(ends));
-            if n + 1 == self.lines.len() {
-                more.iter().for_each(|line| out.push_str(&folded(line)));
+            if begins && depth == 1 || n + 1 == self.lines.len() {
+                std::mem::take(&mut more).iter().for_each(|line| out.push_str(&folded(line)));
             }
             let written = match (is_alarm, alarms) {
                 (true, Alarms::LeftOut) => None,

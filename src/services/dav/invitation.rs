@@ -41,6 +41,19 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// The purpose by its name, in any case.
+    pub(super) fn named(name: &str) -> Self {
+        match name.to_ascii_uppercase().as_str() {
+            "REQUEST" => Self::Request,
+            "CANCEL" => Self::Cancel,
+            "REPLY" => Self::Reply,
+            "PUBLISH" => Self::Publish,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A reply to an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -30,7 +30,7 @@ mod tasks;
 mod told;
 mod zones;
 
-pub use calendar::{CalendarObject, is_zone, zone_of, zone_text};
+pub use calendar::{CalendarObject, is_zone, is_zone_name, zone_of, zone_text};
 pub use calendars::{CALENDAR_COMPONENTS, Calendars};
 pub use card::{Card, collected_card};
 pub use card_filter::{CardFilter, CardPropertyFilter};

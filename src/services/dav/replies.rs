@@ -11,6 +11,8 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::said::said;
 
 const DAY: i64 = 86_400;
+/// Most octets of single times that one reply makes exceptions. Each is a copy of the series, and a reply may name thousands.
+const MOST_COPIED: usize = 8 << 20;
 
 /// Whether an event already contains a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,7 +45,7 @@ pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
 /// The event with the reply in it. A reply about one time of a recurring event makes that time an exception.
 pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> Result<String, Unfit> {
     let gone = || Unfit::Rule(said!("reply-no-event", "the event it is about does not exist"));
-    let mut written: Vec<(Option<String>, Vec<String>)> = Vec::new();
+    let (mut written, mut copied): (Vec<(Option<String>, Vec<String>)>, usize) = (Vec::new(), 0);
     for component in &stored.components {
         let lines = component.lines.iter().map(|line| line.whole.clone()).collect();
         written.push((component.exception().or_else(|| (component.kind != "VEVENT").then(|| "-".to_owned())), lines));
@@ -55,7 +57,12 @@ pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> R
         if !written.iter().any(|(id, _)| *id == of) {
             let of = of.clone().ok_or_else(gone)?;
             let master = master(stored).ok_or_else(gone)?;
-            written.push((Some(of), single(event, master, now)?));
+            let lines = single(event, master, now)?;
+            copied += lines.iter().map(String::len).sum::<usize>();
+            if copied > MOST_COPIED {
+                return Err(unclear());
+            }
+            written.push((Some(of), lines));
         }
         let lines = written.iter_mut().find(|(id, _)| *id == of).map(|(_, lines)| lines);
         let lines = lines.ok_or_else(gone)?;
@@ -99,9 +106,12 @@ fn master<'a, 'b>(stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
     stored.events().find(|one| !one.is_exception())
 }
 
+fn unclear() -> Unfit {
+    Unfit::Rule(said!("reply-unclear", "it is unclear which time it is about"))
+}
+
 /// One time of a recurring event, as it would be without an exception (RFC 5545 §3.8.4.4).
 fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Result<Vec<String>, Unfit> {
-    let unclear = || Unfit::Rule(said!("reply-unclear", "it is unclear which time it is about"));
     let id = event.line("RECURRENCE-ID").ok_or_else(unclear)?.whole.clone();
     let (start, value) = pieces(&id);
     let kept = start.iter().skip(1).filter(|piece| !named(piece, "RANGE"));
@@ -240,6 +250,22 @@ mod tests {
         let answer = reply(&format!("{id}ATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n"));
         let noted = answer.noted_in(&stored, NOW).unwrap();
         assert!(noted.contains("DURATION:PT32400S\r\n"), "{noted}");
+    }
+
+    /// Each time was another copy of the event: gigabytes for a reply of a megabyte.
+    #[test]
+    fn a_reply_about_thousands_of_times_is_not_entered() {
+        let stored = event(&format!("RRULE:FREQ=MINUTELY\r\nDESCRIPTION:{}\r\n", "x".repeat(20_000)));
+        let times = |count: u32| {
+            let one = |n: u32| {
+                let id = format!("RECURRENCE-ID:202612{:02}T{:02}{:02}00Z", 10 + n / 1440, n / 60 % 24, n % 60);
+                format!("{id}\r\nATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n")
+            };
+            let between = "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:u@x\r\nDTSTAMP:20261121T101500Z\r\n";
+            (0..count).map(one).collect::<Vec<_>>().join(between)
+        };
+        assert!(reply(&times(3)).noted_in(&stored, NOW).is_ok());
+        assert!(reply(&times(1_000)).noted_in(&stored, NOW).is_err());
     }
 
     #[test]

@@ -8,10 +8,13 @@ use tokio::sync::Semaphore;
 
 use super::identity::known_author;
 use crate::foundations::address::{Address, Domain};
+use crate::foundations::clock::SharedClock;
+use crate::foundations::event::{Event, EventKind};
 use crate::foundations::mail::{Mail, Message};
 use crate::foundations::settings::Live;
 use crate::foundations::tasks::Tasks;
 use crate::services::handover::InvitationReading;
+use crate::storage::journal::Journal;
 
 /// How long the answer to whoever has sent a message waits for that, so that calendars usually say what the mail in the inbox says. A
 /// client that waited for many recipients, one after the other, would send all of them the message again.
@@ -28,11 +31,27 @@ pub(super) struct Invitations {
     hostname: Live<Domain>,
     tasks: Tasks,
     room: Arc<Semaphore>,
+    told: Told,
+}
+
+/// Where it is told what is left to a click.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) journal: Journal,
+    pub(super) clock: SharedClock,
+}
+
+impl Told {
+    fn left(&self, mail: &Mail, (author, account): (&Address, &Address), reason: &str) {
+        let event = Event::new(self.clock.now(), EventKind::CalendarMessage).session(mail.origin.session);
+        let event = event.mail(mail.id).subject(account.to_string()).with("from", author.to_string());
+        self.journal.record(event.with("reason", reason));
+    }
 }
 
 impl Invitations {
-    pub(super) fn new(reader: Arc<dyn InvitationReading>, hostname: Live<Domain>, tasks: Tasks) -> Self {
-        Self { reader, hostname, tasks, room: Arc::new(Semaphore::new(ROOM)) }
+    pub(super) fn new(reader: Arc<dyn InvitationReading>, hostname: Live<Domain>, tasks: Tasks, told: Told) -> Self {
+        Self { reader, hostname, tasks, room: Arc::new(Semaphore::new(ROOM)), told }
     }
 
     /// Whether a message may have a part of the type text/calendar, as programs write that. Few have the word in it.
@@ -49,11 +68,11 @@ impl Invitations {
         let Some(author) = known_author(mail, &self.hostname.get()) else { return };
         let kibibytes = u32::try_from((mail.message.len() / 1024 + 1).min(ROOM)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(kibibytes) else {
-            log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered: too many others are");
+            self.told.left(mail, (&author, account), "too many others are entered at the moment");
             return;
         };
         let (reader, mail, account) = (Arc::clone(&self.reader), mail.clone(), account.clone());
-        let tasks = self.tasks.clone();
+        let (tasks, told) = (self.tasks.clone(), self.told.clone());
         let reading = self.tasks.spawn(async move {
             let end = async {
                 tasks.stopping().await;
@@ -61,12 +80,8 @@ impl Invitations {
             };
             tokio::select! {
                 () = reader.read(&mail, &author, &account) => {}
-                () = tokio::time::sleep(PATIENCE) => {
-                    log::warn!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered in time");
-                }
-                () = end => {
-                    log::info!(mail:% = mail.id, user:% = account; "A calendar message that came by mail was not entered: the server is stopping");
-                }
+                () = tokio::time::sleep(PATIENCE) => told.left(&mail, (&author, &account), "it took too long"),
+                () = end => told.left(&mail, (&author, &account), "the server was stopping"),
             }
             drop(room);
         });
@@ -83,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::foundations::address::ReversePath;
-    use crate::foundations::clock::Timestamp;
+    use crate::foundations::clock::{SystemClock, Timestamp};
     use crate::foundations::ids::{MailId, SessionId};
     use crate::foundations::mail::{Envelope, Login, Origin};
 
@@ -131,12 +146,16 @@ mod tests {
         let slow = Arc::new(Slow { begun: none(), gate: none(), ended: none() });
         let hostname = Live::new("mail.example.test".parse().unwrap());
         let tasks = Tasks::new();
-        let mut invitations = Invitations::new(Arc::clone(&slow) as _, hostname, tasks.clone());
+        let told = Told { journal: Journal::lines_only(), clock: Arc::new(SystemClock) };
+        let journal = told.journal.clone();
+        let mut invitations = Invitations::new(Arc::clone(&slow) as _, hostname, tasks.clone(), told);
         invitations.room = Arc::new(Semaphore::new(1));
         let soon = tokio::time::timeout(PATIENCE / 2, invitations.read(&mail, &author)).await;
         assert!(soon.is_ok() && slow.begun.available_permits() == 1 && slow.ended.available_permits() == 0);
-        // There is room for so many. Others wait for a click.
+        // There is room for so many. Others wait for a click, and it is told.
+        assert_eq!(journal.counts().recorded, 0);
         invitations.read(&mail, &author).await;
+        assert_eq!(journal.counts().recorded, 1);
         slow.gate.add_permits(1);
         let ended = tokio::time::timeout(PATIENCE / 2, slow.ended.acquire()).await;
         assert!(ended.is_ok() && slow.begun.available_permits() == 1);
@@ -144,5 +163,6 @@ mod tests {
         invitations.room = Arc::new(Semaphore::new(1));
         invitations.read(&mail, &author).await;
         assert!(tasks.stop(PATIENCE / 2).await && slow.begun.available_permits() == 2);
+        assert_eq!(journal.counts().recorded, 2);
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::fields::Ready;
-use super::invitations::Invitations;
+use super::invitations::{Invitations, Told};
 use super::scripting::{Scripting, ScriptingParts};
 use super::settings::{Circles, DeliverySettings, TagFolder};
 use crate::foundations::address::{Address, Domain};
@@ -150,7 +150,8 @@ impl Delivery {
         hostname: Live<Domain>,
         tasks: Tasks,
     ) -> Self {
-        self.invitations = Some(Invitations::new(reader, hostname, tasks));
+        let told = Told { journal: self.journal.clone(), clock: Arc::clone(&self.clock) };
+        self.invitations = Some(Invitations::new(reader, hostname, tasks, told));
         self
     }
 

@@ -1,5 +1,5 @@
 //! The verdict as the message itself carries it to whatever stores it later: the queue, or the process that owns the mailboxes;
-//! and for the latter, which user of ours has sent it.
+//! and which user of ours has sent it.
 //!
 //! Fields for one recipient are above those for the whole message, so the first field of a name counts.
 
@@ -25,8 +25,8 @@ pub const fn fields(folder: Folder, common: Folder) -> &'static str {
     }
 }
 
-/// The field that says which user of ours has sent a message (RFC 8601 §2.7.4), for the process that owns the mailboxes; empty if none
-/// has. Recipients see it, so it names no account behind another sender.
+/// The field that says which user of ours has sent a message (RFC 8601 §2.7.4), for whatever stores it later; empty if none has.
+/// Recipients see it, so it names no account behind another sender.
 pub fn login(mail: &Mail, hostname: &Domain) -> String {
     let user = mail.origin.login.as_ref().filter(|login| login.who == Who::User).map(|login| login.address.key());
     let sender = mail.envelope.reverse_path.address().map(|sender| sender.key());

@@ -72,6 +72,19 @@ pub(super) struct Waiting<'a> {
     pub(super) hold: Option<String>,
 }
 
+impl Waiting<'_> {
+    /// With the field that says which user of ours has sent the message, if all of it stays here: the queue does not keep how somebody has
+    /// logged in, and calendars take from users what they take from nobody else.
+    pub(super) fn with_login(mut self, field: &str) -> Self {
+        let stays = self.recipients.iter().all(|(_, bound)| *bound != Bound::Elsewhere);
+        if stays && !self.recipients.is_empty() && !field.is_empty() {
+            let message = self.mail.message.with_prefix(field.as_bytes());
+            self.mail = Cow::Owned(Mail { message, ..self.mail.into_owned() });
+        }
+        self
+    }
+}
+
 pub(super) fn is_lmtp(mail: &Mail) -> bool {
     mail.origin.with.is_lmtp()
 }

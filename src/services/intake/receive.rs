@@ -391,7 +391,9 @@ impl Intake {
     /// Queues entries, all of them or none; those without recipients are left out.
     async fn postpone(&self, judged: &Judged, entries: Vec<Waiting<'_>>) -> Result<Vec<(Address, Outcome)>, Refusal> {
         let message_id = judged.message_id.as_deref();
-        let entries: Vec<_> = entries.into_iter().flat_map(|waiting| judged.by_folder(waiting)).collect();
+        let login = carried::login(&judged.mail, &self.parts.hostname.get());
+        let entries = entries.into_iter().flat_map(|waiting| judged.by_folder(waiting));
+        let entries: Vec<_> = entries.map(|waiting| waiting.with_login(&login)).collect();
         let postponed = entries.iter().filter(|waiting| !waiting.recipients.is_empty());
         let postponed = postponed.map(|Waiting { mail, recipients, hold }| Postponed {
             mail,

@@ -1,5 +1,6 @@
 //! The server as a whole: start, reload, stop, and mail from end to end.
 
+mod calendars;
 mod certificates;
 mod commands;
 mod configuration;

@@ -4,7 +4,7 @@ use postrider::config::Protocol;
 use postrider::foundations::event::{Event, EventKind};
 use postrider::storage::journal::Query;
 
-use super::scheduling::{ANN, MEETING, event, get, listed, put, set_up};
+use super::scheduling::{ANN, BOB, MEETING, event, get, listed, put, set_up};
 use crate::harness::{Host, Peer, Smtp, until};
 
 const EVE: &str = "eve@elsewhere.test";
@@ -28,15 +28,20 @@ async fn host(more: &str) -> (Host, Peer) {
     (host, peer)
 }
 
-/// Sends a message about an event from an address of the Internet.
-async fn send(host: &Host, address: &str, author: &str, calendar: &str) {
+/// A message about an event.
+fn letter(author: &str, calendar: &str) -> String {
     let method = calendar.split("METHOD:").nth(1).and_then(|rest| rest.split('\r').next()).unwrap();
-    let message = format!(
+    format!(
         "From: {author}\r\nTo: {ANN}\r\nSubject: x\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{}@x>\r\n\
          MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n\
          --b\r\nContent-Type: text/calendar; method={method}; charset=utf-8\r\n\r\n{calendar}--b--\r\n",
         calendar.len()
-    );
+    )
+}
+
+/// Sends it from an address of the Internet.
+async fn send(host: &Host, address: &str, author: &str, calendar: &str) {
+    let message = letter(author, calendar);
     let mut talk = host.plain(Protocol::Smtp).await;
     talk.send(format!("PROXY TCP4 {address} 192.0.2.1 40000 25\r\n")).await;
     let reply = Smtp::hello(talk, "EHLO peer.example").await.deliver(author, &[ANN], &message).await;
@@ -131,6 +136,44 @@ async fn an_answer_to_an_address_with_a_tag_is_entered() {
     assert_eq!(put(&host, ANN, MEETING, "", &event("m", "ann+team@example.test", &[EVE])).await.status, 201);
     let answer = reply("TENTATIVE", "20261123T100000Z", EVE).replace("mailto:ann@", "mailto:ann+team@");
     send(&host, HONEST, EVE, &answer).await;
+    stored_with(&host, "ATTENDEE;PARTSTAT=TENTATIVE;").await;
+    host.stop().await;
+}
+
+/// Guests filled what an account may keep, so that its owner could store nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_leave_room_for_events() {
+    let (host, _peer) = host("[dav]\nspace = \"1M\"\n").await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);
+    let words = "X-A:some words\r\n".repeat(6_000);
+    for day in 10..14 {
+        let at = format!("202611{day}T100000Z");
+        let answer = reply("TENTATIVE", &at, EVE).replace("DTSTAMP", &format!("{words}DTSTAMP"));
+        send(&host, HONEST, EVE, &answer).await;
+        stored_with(&host, &at).await;
+    }
+    let entered = async || {
+        let told = told(&host).await;
+        told.iter().filter(|event| event.details.get("status").is_some_and(|status| status == "1.2")).count()
+    };
+    until("all are entered", async || entered().await == 4).await;
+    assert_eq!(listed(&host, ANN, "/dav/scheduling/ann@example.test/inbox/").await.len(), 1);
+    host.stop().await;
+}
+
+/// Such as for a mailbox that could not be written at first. It was left to a click.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_has_sent_is_entered_also_after_it_has_waited_in_the_queue() {
+    let host = Host::start().user(ANN).user(BOB).await;
+    set_up(&host, ANN).await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[BOB])).await.status, 201);
+    let mut bob = host.submission(BOB).await;
+    bob.ok(&format!("MAIL FROM:<{BOB}>")).await;
+    // What its sender wants to hear of goes through the queue.
+    bob.ok(&format!("RCPT TO:<{ANN}> NOTIFY=SUCCESS")).await;
+    bob.ok("DATA").await;
+    bob.content(&letter(BOB, &reply("TENTATIVE", "20261123T100000Z", BOB))).await;
+    assert_eq!(bob.reply().await.code, 250);
     stored_with(&host, "ATTENDEE;PARTSTAT=TENTATIVE;").await;
     host.stop().await;
 }

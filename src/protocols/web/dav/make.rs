@@ -14,7 +14,7 @@ use super::request::changes;
 use super::serve::Asked;
 use super::xml::{CALDAV, CARDDAV, DAV, Element};
 use crate::services::dav::scheduling::{DEFAULT_CALENDAR_PROPERTY, TRANSPARENCY_PROPERTY};
-use crate::services::dav::{CALENDAR_COMPONENTS as COMPONENTS, is_zone, zone_text};
+use crate::services::dav::{CALENDAR_COMPONENTS as COMPONENTS, is_zone, is_zone_name, zone_text};
 use crate::storage::dav::{CollectionKind, Property, PropertyChange, PropertyName};
 
 pub(super) async fn collection(asked: &Asked<'_>, body: Body) -> Answer<Response> {
@@ -109,7 +109,7 @@ async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
                 return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "valid-calendar-data"));
             }
             properties.push(property);
-        } else if property.name.local != "resourcetype" {
+        } else if !is_passed_over(&property.name) {
             let why = format!("The property `{}` cannot be set.", property.name.local);
             return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "cannot-modify-protected-property"));
         }
@@ -121,6 +121,12 @@ async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
     needs.collections.create(account, wanted, &properties, &asked.room.limits(), needs.clock.now()).await?;
     asked.changed("collection made", &asked.place);
     Ok(StatusCode::CREATED.into_response())
+}
+
+/// Whether what is wished for a new collection needs no answer: its type, which is known, and that it makes busy, as drafts of RFC 6638
+/// had it. macOS says so of every calendar that it makes, and calendars do unless `schedule-calendar-transp` says otherwise.
+fn is_passed_over(name: &PropertyName) -> bool {
+    name.local == "resourcetype" || name.namespace == CALDAV && name.local == "calendar-free-busy-set"
 }
 
 /// The components that a new calendar is to hold.
@@ -145,6 +151,8 @@ fn is_valid(property: &Property) -> bool {
     match (property.name.namespace.as_str(), property.name.local.as_str()) {
         // RFC 4791 §5.2.2.
         (CALDAV, "calendar-timezone") => is_zone(&zone_text(&property.value)),
+        // RFC 7809 §5.2.
+        (CALDAV, "calendar-timezone-id") => is_zone_name(&property.value),
         // RFC 6638 §9.1.
         (CALDAV, TRANSPARENCY_PROPERTY) => {
             let value = property.value.trim();

@@ -344,6 +344,13 @@ pub(super) fn is_protected(kind: CollectionKind, name: &PropertyName) -> bool {
         (DAV, "displayname"),
         (CALDAV, "calendar-description"),
         (CALDAV, "calendar-timezone"),
+        // RFC 7809 §5.2; DAVx5 names the zone of a new calendar in both ways.
+        (CALDAV, "calendar-timezone-id"),
+        // draft-daboo-valarm-extensions: programs keep there which alarms new events and tasks get.
+        (CALDAV, "default-alarm-vevent-datetime"),
+        (CALDAV, "default-alarm-vevent-date"),
+        (CALDAV, "default-alarm-vtodo-datetime"),
+        (CALDAV, "default-alarm-vtodo-date"),
         (CALDAV, TRANSPARENCY_PROPERTY),
         (CALDAV, DEFAULT_CALENDAR_PROPERTY),
         (CARDDAV, "addressbook-description"),

@@ -77,15 +77,18 @@ impl Question {
     }
 }
 
-/// The zone for times that name none: the query's own, else the calendar's (RFC 4791 §7.3).
+/// The zone for times that name none: the query's own, else the calendar's (RFC 4791 §7.3), which may only be named (RFC 7809 §5.2).
 async fn zone_text(asked: &Asked<'_>, collection: &Collection, given: Option<String>) -> Answer<Option<String>> {
     if given.is_some() {
         return Ok(given);
     }
     let properties = asked.room.needs.collections.properties(std::slice::from_ref(collection)).await?;
-    let own = properties.into_iter().map(|(_, property)| property);
-    let own = own.filter(|property| property.name.namespace == CALDAV && property.name.local == "calendar-timezone");
-    Ok(own.map(|property| text_of_zone(&property.value)).next())
+    let own = |local: &str| {
+        let mut all = properties.iter().map(|(_, property)| property);
+        all.find(|property| property.name.namespace == CALDAV && property.name.local == local)
+    };
+    let zone = own("calendar-timezone").or_else(|| own("calendar-timezone-id"));
+    Ok(zone.map(|property| text_of_zone(&property.value)))
 }
 
 async fn query(

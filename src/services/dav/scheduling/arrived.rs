@@ -36,6 +36,8 @@ pub(super) enum Left {
     Times,
     #[error("it says nothing of times that the event leaves out or changes")]
     Forgotten,
+    #[error("it, or the event with it, is larger than a calendar takes")]
+    TooLarge,
 }
 
 /// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the
@@ -48,7 +50,7 @@ pub(super) fn answered(
     (most, room, now): (usize, usize, Timestamp),
 ) -> Result<String, Left> {
     let there = Meeting::of(stored).ok_or(Left::Unfit)?;
-    let message = plain(message, &there);
+    let message = plain(message, &there)?;
     let reply = Meeting::of(&message).ok_or(Left::Unfit)?;
     check_times(&reply)?;
     if !is_of_same(&there, &reply) || !is_own(&there.organiser.address) {
@@ -165,8 +167,14 @@ pub(super) enum Change {
 
 /// A reply as programs write it that go by the standard and by the event. Exchange leaves the organiser out, against RFC 5546 §3.2.3:
 /// whoever has written the reply is known, and answers only for themselves. And it has names of its own for the zones of times.
-fn plain(reply: &str, there: &Meeting<'_>) -> String {
+fn plain(reply: &str, there: &Meeting<'_>) -> Result<String, Left> {
     let whole = Whole::of(reply);
+    // RFC 5545 §3.6.1. Each of tens of thousands of lines would have the event searched for the first.
+    let names_several =
+        |event: &Component<'_>| event.own().filter(|line| line.property() == "RECURRENCE-ID").nth(1).is_some();
+    if whole.events().any(names_several) {
+        return Err(Left::Unfit);
+    }
     let is_named = whole.events().any(|event| event.line("ORGANIZER").is_some());
     let organiser = (!is_named).then(|| format!("ORGANIZER:mailto:{}", there.organiser.mailbox));
     let change = |event: &Component<'_>, line: &Line<'_>| {
@@ -175,7 +183,7 @@ fn plain(reply: &str, there: &Meeting<'_>) -> String {
         let in_utc = if is_strange { in_utc(&line.whole) } else { None };
         Some(in_utc.unwrap_or_else(|| line.whole.clone()))
     };
-    rewritten(&whole, &change, &|_| organiser.iter().cloned().collect())
+    Ok(rewritten(&whole, &change, &|_| organiser.iter().cloned().collect()))
 }
 
 /// The time of a series in UTC, if it is in a known zone and nothing else is said of it.
@@ -232,7 +240,7 @@ fn check_times(meeting: &Meeting<'_>) -> Result<(), Left> {
 }
 
 /// When somebody has given the last answer that came by mail.
-fn answered_at(event: &Component<'_>, address: &str) -> Option<String> {
+pub(super) fn answered_at(event: &Component<'_>, address: &str) -> Option<String> {
     let mut guests = event.own().filter(|line| line.property() == "ATTENDEE").map(|line| Property::of(&line.whole));
     let mine = guests.find(|guest| guest.address() == address)?;
     mine.parameter(ANSWERED).map(str::to_owned)
@@ -418,6 +426,9 @@ mod tests {
         ] {
             assert_eq!(enter(&zoned, &about(id), BOB), Err(Left::Times), "{id}");
         }
+        // It took minutes of a processor.
+        let many = "X-A:b\r\n".repeat(30_000) + &"RECURRENCE-ID:20270106T090000Z\r\n".repeat(10_000);
+        assert_eq!(enter(&event, &reply("DECLINED", TENTH, &format!("SEQUENCE:2\r\n{many}")), BOB), Err(Left::Unfit));
         let days = event.replace("DTSTART:20270105T090000Z", "DTSTART;VALUE=DATE:20270105").replace("PT1H", "P1D");
         assert!(enter(&days, &about(";VALUE=DATE:20270106"), BOB).is_ok());
         assert_eq!(enter(&days, &about(";VALUE=DATE:20270111"), BOB), Err(Left::Times));
@@ -467,6 +478,15 @@ mod tests {
         assert!(!answered(&change(&event, &moved, ANN, Change::Request).unwrap().unwrap()));
         assert!(!answered(&change(&event, &open(request(2)), ANN, Change::Request).unwrap().unwrap()));
 
+        // Somebody is named tens of thousands of times, among as many others. That took minutes of a processor.
+        let many = |guest: &str| format!("ATTENDEE:{guest}\r\n").repeat(25_000) + "SUMMARY:Speech\r\n";
+        let crowded = invited("", 1, &many("x"));
+        let again = open(at(invited("METHOD:REQUEST\r\n", 1, &many(BOB)), TENTH));
+        let begun = std::time::Instant::now();
+        let after = change(&crowded, &again, ANN, Change::Request).unwrap().unwrap();
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+        assert_eq!(after.matches("ATTENDEE;PARTSTAT=ACCEPTED").count(), 25_000);
+
         // Exceptions of a series keep their versions, while the series has a new one.
         let exception = "BEGIN:VEVENT\r\nUID:u\r\nDTSTAMP:20261101T000000Z\r\nRECURRENCE-ID:20270106T090000Z\r\nSEQUENCE:1\r\n\
             DTSTART:20270106T100000Z\r\nORGANIZER:mailto:ann@example.test\r\nATTENDEE:mailto:bob@elsewhere.test\r\n\
@@ -511,5 +531,9 @@ mod tests {
         let after = change(&series, &once, ANN, Change::Cancel).unwrap().unwrap();
         assert!(after.contains("EXDATE:20270106T090000Z") && !after.contains("STATUS:CANCELLED"), "{after}");
         assert_eq!(change(&after, &once, ANN, Change::Cancel), Err(Left::Times));
+        // Alarms come last (RFC 5545 §3.6.1).
+        let alarm = "BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\nEND:VEVENT";
+        let after = change(&series.replace("END:VEVENT", alarm), &once, ANN, Change::Cancel).unwrap().unwrap();
+        assert!(after.split("BEGIN:VALARM").next().is_some_and(|own| own.contains("EXDATE")), "{after}");
     }
 }

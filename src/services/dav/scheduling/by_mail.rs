@@ -56,6 +56,22 @@ struct Found {
     uid: String,
 }
 
+/// What there is in a mail.
+enum There {
+    Message(Found),
+    /// A message that is not read, or that is beside more than is looked at. It says what it is for.
+    TooLarge(Method),
+}
+
+impl There {
+    const fn method(&self) -> Method {
+        match self {
+            Self::Message(found) => found.method,
+            Self::TooLarge(method) => *method,
+        }
+    }
+}
+
 /// Why nothing is entered.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -82,18 +98,23 @@ impl InvitationReading for ByMail {
         async move {
             let Some((bounds, entered)) = (self.parts.settings)() else { return };
             let message = mail.message.clone();
-            if !entered.has_answers() || message.len() > bounds.object.saturating_mul(LARGEST) {
+            if !entered.has_answers() {
                 return;
             }
-            let Ok(Some(found)) = in_turn(move || found(&message, bounds.object)).await else { return };
-            let is_wanted = match found.method {
+            let Ok(Some(there)) = in_turn(move || there(&message, bounds.object)).await else { return };
+            let is_wanted = match there.method() {
                 Method::Reply => true,
                 Method::Request | Method::Cancel => entered.has_changes(),
                 Method::Publish | Method::Other => false,
             };
             if is_wanted {
-                let result = self.enter(account, &author.to_string().to_lowercase(), &found, &bounds).await;
-                self.tell(mail, (author, account), &found, &result);
+                let result = match &there {
+                    There::Message(found) => {
+                        self.enter(account, &author.to_string().to_lowercase(), found, &bounds).await
+                    }
+                    There::TooLarge(_) => Err(Left::TooLarge.into()),
+                };
+                self.tell(mail, (author, account), there.method(), &result);
             }
         }
         .boxed()
@@ -159,12 +180,12 @@ impl ByMail {
         &self,
         mail: &Mail,
         (author, account): (&Address, &Address),
-        found: &Found,
+        purpose: Method,
         result: &Result<Entered, Failure>,
     ) {
         let event = Event::new(self.parts.clock.now(), EventKind::CalendarMessage).session(mail.origin.session);
         let event = event.mail(mail.id).subject(account.to_string()).with("from", author.to_string());
-        let event = event.with("method", method(found.method));
+        let event = event.with("method", method(purpose));
         match result {
             Ok(Entered::Yes) => self.parts.journal.record(event.with("status", DELIVERED)),
             Ok(Entered::Nothing) => {}
@@ -187,7 +208,7 @@ const fn method(method: Method) -> &'static str {
 }
 
 /// The first message about an event in a mail, but not in another mail that is attached.
-fn found(mail: &Message, most: usize) -> Option<Found> {
+fn there(mail: &Message, most: usize) -> Option<There> {
     let bytes = mail.bytes();
     let structure = Structure::of(&bytes);
     let mut at = 0;
@@ -200,6 +221,9 @@ fn found(mail: &Message, most: usize) -> Option<Found> {
         }
     };
     let octets = transfer::decode(part.fields.encoding, structure.body(part), most.saturating_add(1));
+    if octets.len() > most || bytes.len() > most.saturating_mul(LARGEST) {
+        return part.content.parameters.text("method").map(|method| There::TooLarge(Method::named(&method)));
+    }
     // RFC 6047 §2.4: other charsets than UTF-8 are hardly ever used.
     let charset = part.content.parameters.text("charset").unwrap_or_default().to_ascii_lowercase();
     let is_like_ascii = || ["iso-8859-", "windows-125"].iter().any(|kind| charset.starts_with(kind));
@@ -207,14 +231,15 @@ fn found(mail: &Message, most: usize) -> Option<Found> {
     if !is_readable {
         return None;
     }
-    let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= most)?;
+    let text = std::str::from_utf8(&octets).ok()?;
     // RFC 6047 §2.4: both say the same, so that what readers of either take it for is what it is.
     let purpose = Whole::of(text).purpose().unwrap_or_default().to_owned();
     if part.content.parameters.text("method").is_some_and(|method| !method.eq_ignore_ascii_case(&purpose)) {
         return None;
     }
     let invitation = Invitation::read(text).ok()?;
-    Some(Found { text: text.to_owned(), method: invitation.shown().method, uid: invitation.uid().to_owned() })
+    let (method, uid) = (invitation.shown().method, invitation.uid().to_owned());
+    Some(There::Message(Found { text: text.to_owned(), method, uid }))
 }
 
 /// The event as it is stored with the message; `None` if it says so already.
@@ -236,7 +261,10 @@ fn drafted(
         Method::Cancel => changed(stored, text, author, &is_own, (Change::Cancel, bounds.recurrences))?,
         Method::Publish | Method::Other => None,
     };
-    let Some(content) = content.filter(|content| content.len() <= bounds.object) else { return Ok(None) };
+    let Some(content) = content else { return Ok(None) };
+    if content.len() > bounds.object {
+        return Err(Left::TooLarge);
+    }
     let object = CalendarObject::read(content.as_bytes()).map_err(|_| Left::Unfit)?;
     let mut draft = object.draft(name, content.as_bytes(), bounds.recurrences);
     if method == Method::Reply {
@@ -260,13 +288,22 @@ mod tests {
                 "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\n";
             Message::new(format!("{head}{part}\r\n--b--\r\n"))
         };
-        let found_in = |message: &Message| found(message, 10_000).map(|found| (found.method, found.uid));
+        let found_in = |message: &Message| match there(message, 10_000)? {
+            There::Message(found) => Some((found.method, found.uid)),
+            There::TooLarge(_) => None,
+        };
         let wanted = Some((Method::Reply, "u".to_owned()));
         assert_eq!(found_in(&Message::new(part.clone())), wanted);
         assert_eq!(found_in(&mixed(&part)), wanted);
         assert_eq!(found_in(&mixed(&format!("Content-Type: message/rfc822\r\n\r\n{part}"))), None);
         assert_eq!(found_in(&mixed("Content-Type: text/calendar\r\n\r\nhello")), None);
-        assert!(found(&mixed(&part), 100).is_none());
+        // What is too large is told of, if it says what it is for; a calendar that somebody attaches is no message.
+        let is_too_large = |part: &str, most| matches!(there(&mixed(part), most), Some(There::TooLarge(Method::Reply)));
+        assert!(is_too_large(&part, 100) && !is_too_large(&part, 10_000));
+        assert!(is_too_large(&part.replace("VERSION", &format!("{}VERSION", "X:y\r\n".repeat(3_000))), 10_000));
+        assert!(there(&mixed(&part.replace("; method=REPLY", "")), 100).is_none());
+        let beside = Message::new([&mixed(&part).bytes()[..], "x".repeat(50_000).as_bytes()].concat());
+        assert!(matches!(there(&beside, 10_000), Some(There::TooLarge(Method::Reply))));
         for (head, is_found) in [
             ("; method=reply; charset=\"UTF-8\"", true),
             ("", true),

@@ -33,6 +33,9 @@ pub(super) const TRIES: u32 = 5;
 /// A pause before that.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
+/// The messages in an inbox take at most one of so many parts of what an account may keep: others write them.
+const INBOX_PARTS: u64 = 8;
+
 /// What has become of the messages of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
@@ -293,9 +296,14 @@ pub(super) async fn keep(
     let kept = async {
         let mut known = collections.objects(inbox).await?;
         known.sort_by_key(|info| (info.modified_at, info.name.clone()));
-        let surplus = (known.len() + 1).saturating_sub(bounds.inbox.max(1));
-        for info in known.iter().take(surplus) {
+        let (mut count, room) = (known.len() + 1, bounds.limits.octets / INBOX_PARTS);
+        let mut octets = known.iter().map(|info| info.size).sum::<u64>().saturating_add(text.len() as u64);
+        for info in &known {
+            if count <= bounds.inbox.max(1) && octets <= room {
+                break;
+            }
             collections.remove_object(account, inbox, &info.name, &Condition::default(), &bounds.limits).await?;
+            (count, octets) = (count - 1, octets.saturating_sub(info.size));
         }
         collections.put(account, inbox, drafts, &Condition::absent(), &bounds.limits, now).await
     };

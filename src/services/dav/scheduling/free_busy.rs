@@ -169,7 +169,7 @@ impl Scheduler {
             if of_it(TRANSPARENCY_PROPERTY).is_some_and(|value| value.contains("<transparent")) {
                 continue;
             }
-            let zone = of_it("calendar-timezone").map(zone_text);
+            let zone = of_it("calendar-timezone").or_else(|| of_it("calendar-timezone-id")).map(zone_text);
             let found = self.busy_in(calendar, (zone, &own), asked, bounds, until).await;
             busy.extend(found.map_err(|error| failed(&error))?.ok_or(FAILED)?);
             if busy.len() > MOST_TIMES {

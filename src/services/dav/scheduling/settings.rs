@@ -45,7 +45,7 @@ crate::settings! {
         pub enabled: bool = true,
         /// Most guests of an event. An event with more is refused with 403.
         pub attendees: u32 = 100,
-        /// Most messages in the scheduling inbox of an account. Beyond it, the oldest is removed.
+        /// Most messages in the scheduling inbox of an account. Beyond it, and beyond an eighth of `dav.space`, the oldest is removed.
         pub inbox: u32 = 500,
         /// Whose busy times users may ask for. Only the times are given, never what happens at them.
         pub free_busy: FreeBusyOf = FreeBusyOf::Domain,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::components::{Alarms, Component, Whole};
 use super::super::particulars::Line;
+use super::arrived::answered_at;
 use super::meeting::{Agent, Meeting, answer, is_moved};
 use super::message::ANSWERED;
 use super::property::Property;
@@ -46,6 +47,12 @@ pub(super) fn organised(
         let property = match known.and_then(|known| known.status.as_deref()) {
             Some(status) => property.with("SCHEDULE-STATUS", status),
             None => property,
+        };
+        // Some programs leave out what they do not know, and an answer that comes late must not count then.
+        let answered = before.and_then(|before| before.same(event)).and_then(|former| answered_at(former, &address));
+        let property = match answered.filter(|_| !moved(event)) {
+            Some(time) if property.parameter(ANSWERED).is_none() => property.with(ANSWERED, &time),
+            _ => property,
         };
         let stored = || before.and_then(|before| before.same(event)).and_then(|former| answer(former, &address));
         let given = property.parameter("PARTSTAT").unwrap_or("NEEDS-ACTION").to_owned();
@@ -100,21 +107,44 @@ pub(super) fn with_statuses(content: &str, name: &str, statuses: &[(String, &str
 /// A guest's event after a change, with the guest's own answers to what is not asked again: the same version at the same times (RFC 5546
 /// §2.1.4). The organiser may not have read them yet, and Exchange never says what guests have answered.
 pub(super) fn with_own_answers(content: &str, before: &Meeting<'_>, is_own: &dyn Fn(&str) -> bool) -> String {
-    let given = |event: &Component<'_>, address: &str| {
-        let former = before.same(event).filter(|former| former.sequence() == event.sequence())?;
-        answer(former, address).filter(|given| given != "NEEDS-ACTION" && !is_moved(event, former))
-    };
-    let change = |event: &Component<'_>, line: &Line<'_>| {
-        if line.property() != "ATTENDEE" {
-            return Some(line.whole.clone());
+    let whole = Whole::of(content);
+    let mut out = whole.head();
+    for component in &whole.components {
+        if component.kind != "VEVENT" {
+            component.write(&mut out);
+            continue;
         }
+        // Once for all lines: there may be tens of thousands of guests, before and now.
+        let given = given(component, before, is_own);
+        let change = |line: &Line<'_>| {
+            if given.is_empty() || line.property() != "ATTENDEE" {
+                return Some(line.whole.clone());
+            }
+            let property = Property::of(&line.whole);
+            let is_open = property.parameter("PARTSTAT").is_none_or(|now| now.eq_ignore_ascii_case("NEEDS-ACTION"));
+            let given = given.get(&property.address()).filter(|_| is_open);
+            Some(given.map_or_else(|| line.whole.clone(), |given| property.with("PARTSTAT", given).line()))
+        };
+        component.write_changed(Alarms::Kept, &change, &[], &mut out);
+    }
+    out + "END:VCALENDAR\r\n"
+}
+
+/// The guest's own answers to an event, by address, that were given to the same version of it at the same times.
+fn given(event: &Component<'_>, before: &Meeting<'_>, is_own: &dyn Fn(&str) -> bool) -> HashMap<String, String> {
+    let former = before.same(event).filter(|former| former.sequence() == event.sequence() && !is_moved(event, former));
+    let mut given = HashMap::new();
+    for line in former.into_iter().flat_map(Component::own).filter(|line| line.property() == "ATTENDEE") {
         let property = Property::of(&line.whole);
         let address = property.address();
-        let is_open = property.parameter("PARTSTAT").is_none_or(|now| now.eq_ignore_ascii_case("NEEDS-ACTION"));
-        let given = if is_open && is_own(&address) { given(event, &address) } else { None };
-        Some(given.map_or_else(|| line.whole.clone(), |given| property.with("PARTSTAT", &given).line()))
-    };
-    rewritten(&Whole::of(content), &change, &|_| Vec::new())
+        if is_own(&address) {
+            // The first line counts.
+            let answer = property.parameter("PARTSTAT").unwrap_or("NEEDS-ACTION").to_ascii_uppercase();
+            given.entry(address).or_insert(answer);
+        }
+    }
+    given.retain(|_, answer| answer != "NEEDS-ACTION");
+    given
 }
 
 /// An event that says of some of its times (`None` for the series) when somebody has given the answers to them.

@@ -378,3 +378,19 @@ fn letter_text(letter: &Letter<'_>) -> String {
     let text = transfer::decode(part.fields.encoding, structure.body(part), 100_000).into_owned();
     format!("Subject: {subject}\n{}", String::from_utf8(text).unwrap())
 }
+
+/// A program that stored the event without that let an answer count that was overtaken on its way.
+#[test]
+fn programs_need_not_know_when_an_answer_was_given() {
+    const ANSWERED: &str = "X-POSTRIDER-ANSWERED=20261110T000000Z";
+    let of = |lines: &str, more: &str| {
+        calendar(&[event(lines, &[format!("PARTSTAT=ACCEPTED{more}:mailto:bob@example.test").as_str()])])
+    };
+    let before = of(START, &format!(";{ANSWERED}"));
+    for (lines, is_kept) in [(START.replace("Talk", "Speech"), true), (START.replace("T090000", "T100000"), false)] {
+        let given = of(&lines, "");
+        let (before, given) = (Meeting::of(&before).unwrap(), Meeting::of(&given).unwrap());
+        let stored = organised(&given, Some(&before), Answers::Given, &own).replace("\r\n ", "");
+        assert_eq!(stored.contains(ANSWERED), is_kept, "{stored}");
+    }
+}
