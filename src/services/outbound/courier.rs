@@ -109,17 +109,14 @@ impl<'a> Work<'a> {
         self.attempts[place] = before.or_else(|| Some(Attempt { outcome, contact: Some(Arc::clone(contact)) }));
     }
 
-    /// Whether a host takes nothing now of what it was asked to, which another host may take instead.
-    fn may_go_elsewhere(&self, settled: &Settled) -> bool {
+    /// Whether a host has said that it takes nothing now of what it was asked to, which another host may take instead.
+    fn may_go_elsewhere(settled: &Settled) -> bool {
+        // If no reply has come to the end of the message, that is our word: it may have arrived.
         let is_put_off = |outcome: &Outcome| match outcome {
             Outcome::Trouble(trouble) => trouble.by == By::Remote && !trouble.is_permanent(),
             Outcome::Relayed { .. } => false,
         };
-        settled.over.is_none()
-            && !settled.outcomes.is_empty()
-            && settled.outcomes.iter().all(|(_, outcome)| is_put_off(outcome))
-            // Whatever was sent to its end is no longer in memory.
-            && self.group.message.message().is_some()
+        !settled.outcomes.is_empty() && settled.outcomes.iter().all(|(_, outcome)| is_put_off(outcome))
     }
 
     /// Remembers why a host was of no use. As long as any host may be of use later, the message may be tried again. If a host is of no
@@ -297,6 +294,10 @@ impl Courier {
             if !tries.take() {
                 break;
             }
+            // Where a host has refused it after its end, it is no longer in memory.
+            if !work.group.message.is_to_be_had().await {
+                return ControlFlow::Break(());
+            }
             let next = if tries.is_last() { NextHost::None } else { NextHost::Left };
             match self.visit(approach, (host, address), demand, next, work).await {
                 Visit::Over => tries.answered(),
@@ -372,12 +373,16 @@ impl Courier {
             work.stage.send();
             let settled = session.transact(&work.group, &places, others, &settings.timeouts).await;
             work.stage.open();
-            if next == NextHost::Left && work.may_go_elsewhere(&settled) {
+            if next == NextHost::Left && Work::may_go_elsewhere(&settled) {
                 for (place, outcome) in settled.outcomes {
                     work.put_off[place] = Some(Attempt { outcome, contact: Some(Arc::clone(&contact)) });
                 }
-                session.dialogue.quit(settings.timeouts.quit.duration()).await;
-                return Served::Refused;
+                let Some(trouble) = settled.over else {
+                    session.dialogue.quit(settings.timeouts.quit.duration()).await;
+                    return Served::Refused;
+                };
+                work.note(trouble, Some(contact));
+                return Served::Over;
             }
             let progress = !settled.outcomes.is_empty();
             for (place, outcome) in settled.outcomes {
