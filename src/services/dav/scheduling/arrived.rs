@@ -36,6 +36,8 @@ pub(super) enum Left {
     Times,
     #[error("it says nothing of times that the event leaves out or changes")]
     Forgotten,
+    #[error("it is larger than `dav.object` allows, or would make the event so")]
+    TooLarge,
 }
 
 /// The organiser's event with the answer of a guest who has written the message, and with when that was, even if the answer is the

@@ -85,16 +85,24 @@ impl InvitationReading for ByMail {
             if !entered.has_answers() || message.len() > bounds.object.saturating_mul(LARGEST) {
                 return;
             }
-            let Ok(Some(found)) = in_turn(move || found(&message, bounds.object)).await else { return };
-            let is_wanted = match found.method {
-                Method::Reply => true,
-                Method::Request | Method::Cancel => entered.has_changes(),
-                Method::Publish | Method::Other => false,
+            let Ok(found) = in_turn(move || found(&message, bounds.object)).await else { return };
+            let (method, result) = match found {
+                Ok(None) => return,
+                Ok(Some(found)) => {
+                    let is_wanted = match found.method {
+                        Method::Reply => true,
+                        Method::Request | Method::Cancel => entered.has_changes(),
+                        Method::Publish | Method::Other => false,
+                    };
+                    if !is_wanted {
+                        return;
+                    }
+                    let author = author.to_string().to_lowercase();
+                    (Some(found.method), self.enter(account, &author, &found, &bounds).await)
+                }
+                Err(left) => (None, Err(left.into())),
             };
-            if is_wanted {
-                let result = self.enter(account, &author.to_string().to_lowercase(), &found, &bounds).await;
-                self.tell(mail, (author, account), &found, &result);
-            }
+            self.tell(mail, (author, account), method, &result);
         }
         .boxed()
     }
@@ -159,12 +167,12 @@ impl ByMail {
         &self,
         mail: &Mail,
         (author, account): (&Address, &Address),
-        found: &Found,
+        of: Option<Method>,
         result: &Result<Entered, Failure>,
     ) {
         let event = Event::new(self.parts.clock.now(), EventKind::CalendarMessage).session(mail.origin.session);
         let event = event.mail(mail.id).subject(account.to_string()).with("from", author.to_string());
-        let event = event.with("method", method(found.method));
+        let event = event.with_known("method", of.map(method));
         match result {
             Ok(Entered::Yes) => self.parts.journal.record(event.with("status", DELIVERED)),
             Ok(Entered::Nothing) => {}
@@ -187,12 +195,12 @@ const fn method(method: Method) -> &'static str {
 }
 
 /// The first message about an event in a mail, but not in another mail that is attached.
-fn found(mail: &Message, most: usize) -> Option<Found> {
+fn found(mail: &Message, most: usize) -> Result<Option<Found>, Left> {
     let bytes = mail.bytes();
     let structure = Structure::of(&bytes);
     let mut at = 0;
     let part = loop {
-        let part = structure.parts().get(at)?;
+        let Some(part) = structure.parts().get(at) else { return Ok(None) };
         match part.kind {
             Kind::Leaf if part.content.is_exactly("text", "calendar") => break part,
             Kind::Message => at = part.next,
@@ -205,16 +213,23 @@ fn found(mail: &Message, most: usize) -> Option<Found> {
     let is_like_ascii = || ["iso-8859-", "windows-125"].iter().any(|kind| charset.starts_with(kind));
     let is_readable = ["", "utf-8", "us-ascii"].contains(&charset.as_str()) || (octets.is_ascii() && is_like_ascii());
     if !is_readable {
-        return None;
+        return Ok(None);
     }
-    let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= most)?;
+    if octets.len() > most {
+        return Err(Left::TooLarge);
+    }
+    let Ok(text) = std::str::from_utf8(&octets) else { return Ok(None) };
     // RFC 6047 §2.4: both say the same, so that what readers of either take it for is what it is.
     let purpose = Whole::of(text).purpose().unwrap_or_default().to_owned();
     if part.content.parameters.text("method").is_some_and(|method| !method.eq_ignore_ascii_case(&purpose)) {
-        return None;
+        return Ok(None);
     }
-    let invitation = Invitation::read(text).ok()?;
-    Some(Found { text: text.to_owned(), method: invitation.shown().method, uid: invitation.uid().to_owned() })
+    let read = Invitation::read(text).ok();
+    Ok(read.map(|invitation| Found {
+        text: text.to_owned(),
+        method: invitation.shown().method,
+        uid: invitation.uid().to_owned(),
+    }))
 }
 
 /// The event as it is stored with the message; `None` if it says so already.
@@ -236,7 +251,10 @@ fn drafted(
         Method::Cancel => changed(stored, text, author, &is_own, (Change::Cancel, bounds.recurrences))?,
         Method::Publish | Method::Other => None,
     };
-    let Some(content) = content.filter(|content| content.len() <= bounds.object) else { return Ok(None) };
+    let Some(content) = content else { return Ok(None) };
+    if content.len() > bounds.object {
+        return Err(Left::TooLarge);
+    }
     let object = CalendarObject::read(content.as_bytes()).map_err(|_| Left::Unfit)?;
     let mut draft = object.draft(name, content.as_bytes(), bounds.recurrences);
     if method == Method::Reply {
@@ -260,13 +278,13 @@ mod tests {
                 "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\n";
             Message::new(format!("{head}{part}\r\n--b--\r\n"))
         };
-        let found_in = |message: &Message| found(message, 10_000).map(|found| (found.method, found.uid));
+        let found_in = |message: &Message| found(message, 10_000).unwrap().map(|found| (found.method, found.uid));
         let wanted = Some((Method::Reply, "u".to_owned()));
         assert_eq!(found_in(&Message::new(part.clone())), wanted);
         assert_eq!(found_in(&mixed(&part)), wanted);
         assert_eq!(found_in(&mixed(&format!("Content-Type: message/rfc822\r\n\r\n{part}"))), None);
         assert_eq!(found_in(&mixed("Content-Type: text/calendar\r\n\r\nhello")), None);
-        assert!(found(&mixed(&part), 100).is_none());
+        assert_eq!(found(&mixed(&part), 100).err(), Some(Left::TooLarge));
         for (head, is_found) in [
             ("; method=reply; charset=\"UTF-8\"", true),
             ("", true),
