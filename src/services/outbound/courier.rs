@@ -82,6 +82,8 @@ struct Work<'a> {
     attempts: Vec<Option<Attempt>>,
     /// For recipients without a result: what a host has said that does not take them now.
     put_off: Vec<Option<Attempt>>,
+    /// A host that has just said so over a session that was kept.
+    passed: Option<String>,
     /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
@@ -89,7 +91,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(group: Group<'a>, settings: Arc<OutboundSettings>, stage: &'a Stage, over: CancellationToken) -> Self {
         let (attempts, put_off) = (vec![None; group.recipients.len()], vec![None; group.recipients.len()]);
-        Self { group, settings, stage, over, attempts, put_off, trouble: None }
+        Self { group, settings, stage, over, attempts, put_off, passed: None, trouble: None }
     }
 
     /// The places of the recipients without a result.
@@ -196,9 +198,15 @@ impl Courier {
 
     async fn try_all(&mut self, work: &mut Work<'_>) {
         if let Some(opened) = self.reuse(&work.group, &work.settings).await {
-            self.serve(opened, NextHost::None, work).await;
+            let next = if opened.terms.has_next { NextHost::Left } else { NextHost::None };
+            let host = opened.terms.host.name.clone();
+            if self.serve(opened, next, work).await == Served::Refused {
+                work.passed = Some(host);
+            }
         }
+        // What the sender wants of TLS is read from the message.
         if !work.is_done()
+            && work.group.message.is_to_be_had().await
             && let Err(trouble) = self.seek(work).await
         {
             work.note(trouble, None);
@@ -250,6 +258,9 @@ impl Courier {
             tries.turn_to_next_host();
             if work.is_done() {
                 return Ok(());
+            }
+            if work.passed.as_deref() == Some(host.name.as_str()) {
+                continue;
             }
             let found = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await;
             let addresses = match found {
@@ -327,7 +338,7 @@ impl Courier {
                 Ok(session) => {
                     let (opened, found) = (approach.parts.clock.now(), approach.begun);
                     let (host, wish, demand) = (host.clone(), approach.wish, demand.clone());
-                    let terms = Terms { opened, found, host, wish, demand };
+                    let terms = Terms { opened, found, host, wish, demand, has_next: next == NextHost::Left };
                     match self.serve(Opened { session, terms }, next, work).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Served::Full => {}

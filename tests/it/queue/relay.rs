@@ -23,6 +23,7 @@ on_every_engine!(
     tries_again_with_growing_waits,
     goes_to_the_next_host_only_when_the_first_does_not_talk,
     goes_to_the_next_host_when_the_first_takes_nothing_now,
+    goes_to_the_next_host_when_the_first_takes_no_more_over_its_connection,
     hosts_that_do_not_greet_are_passed_over,
     gives_up_when_the_host_says_so,
     a_clock_put_ahead_gives_nothing_up_at_once,
@@ -216,6 +217,21 @@ async fn goes_to_the_next_host_when_the_first_takes_nothing_now(database: Databa
     assert_eq!(second.taken().len(), by_second);
     world.clock.advance(Duration::from_secs(6 * 60));
     world.until_empty().await;
+    world.restart().await;
+}
+
+async fn goes_to_the_next_host_when_the_first_takes_no_more_over_its_connection(database: Database) {
+    let queue = QueueSettings { idle_connection: Span::seconds(30), ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("x.test MX 10 a.x.test\nx.test MX 20 b.x.test\na.x.test A 192.0.2.1\nb.x.test A 192.0.2.3").unwrap();
+    let (first, second) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.3", Peer::new()));
+    world.queue.start();
+    for (n, reply) in [(0, "250 2.1.5 Fine"), (1, "452 4.3.1 Full")] {
+        first.answers("RCPT", reply, 1);
+        world.send(&mail(&["a@x.test"])).await;
+        world.until_empty().await;
+        assert_eq!((first.taken().len(), second.taken().len(), first.connections()), (1, n, 1));
+    }
     world.restart().await;
 }
 
