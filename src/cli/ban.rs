@@ -88,7 +88,9 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
         }
         Ban::Add { network, length, reason } => {
             let seconds = length.map(|length| length.duration().as_secs());
-            asked::<()>(&config, &Request::BanAdd { network, seconds, reason }).await?;
+            let add = |recorded| Request::BanAdd { network, seconds, reason: reason.clone(), recorded };
+            let (first, others) = (add(false), add(true));
+            asked_in_turn::<()>(&config, (&first, &others)).await?;
             let trusted: Vec<IpNet> = config.guard.trusted.iter().copied().filter(|one| touch(*one, network)).collect();
             let value = serde_json::json!({ "network": network, "trusted": trusted });
             context.output.done(&format!("{network} is banned"), &value);
@@ -124,6 +126,14 @@ pub(super) async fn run(command: Ban, context: &Context) -> Outcome {
 
 /// Asks every process that serves clients once: each keeps its own list of bans.
 async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Request) -> anyhow::Result<Vec<T>> {
+    asked_in_turn(config, (request, request)).await
+}
+
+/// The same, with a request for the first process and one for the others.
+async fn asked_in_turn<T: serde::de::DeserializeOwned>(
+    config: &Config,
+    (first, others): (&Request, &Request),
+) -> anyhow::Result<Vec<T>> {
     let (mut answers, mut processes) = (Vec::new(), Vec::new());
     let mut missing = None;
     for role in [Role::Mta, Role::Access] {
@@ -132,6 +142,7 @@ async fn asked<T: serde::de::DeserializeOwned>(config: &Config, request: &Reques
             Ok(status) if processes.contains(&status.process) => {}
             Ok(status) => {
                 processes.push(status.process);
+                let request = if answers.is_empty() { first } else { others };
                 answers.push(ask(&config.server, role, request).await?);
             }
             Err(error @ RequestError::NotRunning { .. }) => missing = Some(error),

@@ -240,8 +240,13 @@ async fn perform(request: Request, administrator: Option<&str>, parts: &Parts) -
         },
         Request::Figures => done(figures::own(parts).await),
         Request::BanList => done(parts.guard.bans()),
-        Request::BanAdd { network, seconds, reason } => {
-            let banned = parts.guard.ban(network, seconds.map(Duration::from_secs), &reason, administrator);
+        Request::BanAdd { network, seconds, reason, recorded } => {
+            let length = seconds.map(Duration::from_secs);
+            let banned = if recorded {
+                parts.guard.ban_as_elsewhere(network, length, &reason)
+            } else {
+                parts.guard.ban(network, length, &reason, administrator)
+            };
             banned.map_err(Complaint::other).and_then(done)
         }
         Request::BanRemove { network } => done(parts.guard.unban(network, administrator)),

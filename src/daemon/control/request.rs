@@ -82,6 +82,9 @@ pub enum Request {
         seconds: Option<u64>,
         /// The reason, for the log.
         reason: String,
+        /// Whether another process was asked first, which records the event.
+        #[serde(default)]
+        recorded: bool,
     },
     /// Lift the bans of a network; returns how many there were.
     BanRemove {

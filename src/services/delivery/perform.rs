@@ -110,6 +110,8 @@ impl Execution<'_> {
                     ComesBack::Only => act.action = keep,
                     ComesBack::AndToOthers => copy = Some(act.with(keep)),
                     ComesBack::AndToOthersBefore => {
+                        let reason = "not done: all others whom the address leads to have had the message";
+                        self.acted(&act, |event| event.with("to", to.to_string()).with("reason", reason));
                         copy = Some(act.with(keep));
                         continue;
                     }

@@ -60,6 +60,24 @@ impl Guard {
         reason: &str,
         administrator: Option<&str>,
     ) -> Result<(), Refusal> {
+        self.set(network, length, reason, |change| change.by(administrator))
+    }
+
+    /// The same ban as in another process, which records the event.
+    ///
+    /// # Errors
+    /// As of [`Guard::ban`].
+    pub fn ban_as_elsewhere(&self, network: IpNet, length: Option<Duration>, reason: &str) -> Result<(), Refusal> {
+        self.set(network, length, reason, |change| Change { is_recorded: true, ..change })
+    }
+
+    fn set(
+        &self,
+        network: IpNet,
+        length: Option<Duration>,
+        reason: &str,
+        made: impl FnOnce(Change) -> Change,
+    ) -> Result<(), Refusal> {
         let now = self.0.clock.now();
         let mut memory = self.0.memory.lock();
         memory.set.retain(|_, ban| ban.until.is_none_or(|until| until > now));
@@ -68,7 +86,7 @@ impl Guard {
         }
         let network = network.trunc();
         let ban = Ban { network, until: length.map(|length| now + length), reason: reason.to_owned().into() };
-        memory.note(Change::set(&ban).by(administrator));
+        memory.note(made(Change::set(&ban)));
         memory.set.insert(network, ban);
         drop(memory);
         self.0.changed.notify_one();

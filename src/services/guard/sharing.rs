@@ -43,6 +43,8 @@ pub(super) struct Change {
     pub(super) bans: u32,
     /// Who has made it by hand, if it was made in this process.
     pub(super) administrator: Option<String>,
+    /// Whether another process, where the same was made by hand, records it.
+    pub(super) is_recorded: bool,
 }
 
 /// What sharing needs.
@@ -129,7 +131,7 @@ impl Sharing {
     pub async fn exchange(&mut self) -> Result<(), Error> {
         let now = self.parts.clock.now();
         let changes = self.parts.guard.take_changes();
-        for change in &changes {
+        for change in changes.iter().filter(|change| !change.is_recorded) {
             self.record(change, now);
         }
         let forgotten = gather(&mut self.unwritten, changes);
@@ -312,7 +314,8 @@ impl Sharing {
 fn change(row: &Row) -> Result<Option<Change>, Error> {
     let (Ok(network), Some(origin)) = (row.text(0)?.parse(), Origin::from_word(&row.text(3)?)) else { return Ok(None) };
     let bans = u32::try_from(row.int(4)?).unwrap_or(0);
-    Ok(Some(Change { network, until: row.opt_time(1)?, reason: row.text(2)?, origin, bans, administrator: None }))
+    let (until, reason) = (row.opt_time(1)?, row.text(2)?);
+    Ok(Some(Change { network, until, reason, origin, bans, administrator: None, is_recorded: true }))
 }
 
 /// Puts changes behind those not written yet; how many of these are dropped for lack of room, the oldest first. Of a
@@ -330,13 +333,13 @@ impl Change {
     /// A ban that an administrator has set.
     pub(super) fn set(ban: &Ban) -> Self {
         let (network, until, reason) = (ban.network, ban.until, ban.reason.to_string());
-        Self { network, until, reason, origin: Origin::Set, bans: 0, administrator: None }
+        Self { network, until, reason, origin: Origin::Set, bans: 0, administrator: None, is_recorded: false }
     }
 
     /// A ban that follows from failures.
     pub(super) fn earned(network: IpNet, until: Timestamp, bans: u32) -> Self {
         let (until, reason, origin) = (Some(until), EARNED.to_owned(), Origin::Earned);
-        Self { network, until, reason, origin, bans, administrator: None }
+        Self { network, until, reason, origin, bans, administrator: None, is_recorded: false }
     }
 
     /// The same, made by this administrator.

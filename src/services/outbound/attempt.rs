@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -28,23 +29,50 @@ pub struct Group<'a> {
     pub before_end: &'a BeforeEnd<'a>,
 }
 
+/// A message in memory, and what is dropped with it.
+pub type Present = (Message, Box<dyn Send>);
+
+/// How a message is had again; `None` if that cannot be.
+type Again = dyn Fn() -> BoxFuture<'static, Option<Present>> + Send + Sync;
+
 /// A message, and what is held as long as it is in memory. Both are dropped as soon as the end of the message has been sent for the
 /// last of its recipients, so that a host that takes long to answer costs no memory.
-pub struct Carried(Mutex<Option<(Message, Box<dyn Send>)>>);
+pub struct Carried {
+    present: Mutex<Option<Present>>,
+    again: Option<Box<Again>>,
+}
 
 impl Carried {
     /// A message, and what is dropped with it.
     pub fn new(message: Message, held: impl Send + 'static) -> Self {
-        Self(Mutex::new(Some((message, Box::new(held)))))
+        Self { present: Mutex::new(Some((message, Box::new(held)))), again: None }
+    }
+
+    /// The same, which is had again if the host that was sent all of it has refused it and another is to get it.
+    #[must_use]
+    pub fn or_again(self, again: impl Fn() -> BoxFuture<'static, Option<Present>> + Send + Sync + 'static) -> Self {
+        Self { again: Some(Box::new(again)), ..self }
     }
 
     /// The message, unless all of it has been sent.
     pub fn message(&self) -> Option<Message> {
-        self.0.lock().as_ref().map(|(message, _)| message.clone())
+        self.present.lock().as_ref().map(|(message, _)| message.clone())
     }
 
     pub(super) fn let_go(&self) {
-        *self.0.lock() = None;
+        *self.present.lock() = None;
+    }
+
+    /// Whether the message is in memory, where it is had again if need be.
+    pub(super) async fn is_to_be_had(&self) -> bool {
+        if self.present.lock().is_some() {
+            return true;
+        }
+        let Some(again) = &self.again else { return false };
+        let found = again().await;
+        let is_found = found.is_some();
+        *self.present.lock() = found;
+        is_found
     }
 }
 

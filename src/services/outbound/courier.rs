@@ -82,6 +82,8 @@ struct Work<'a> {
     attempts: Vec<Option<Attempt>>,
     /// For recipients without a result: what a host has said that does not take them now.
     put_off: Vec<Option<Attempt>>,
+    /// A host that has just said so over a session that was kept.
+    passed: Option<String>,
     /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
@@ -89,7 +91,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(group: Group<'a>, settings: Arc<OutboundSettings>, stage: &'a Stage, over: CancellationToken) -> Self {
         let (attempts, put_off) = (vec![None; group.recipients.len()], vec![None; group.recipients.len()]);
-        Self { group, settings, stage, over, attempts, put_off, trouble: None }
+        Self { group, settings, stage, over, attempts, put_off, passed: None, trouble: None }
     }
 
     /// The places of the recipients without a result.
@@ -109,17 +111,14 @@ impl<'a> Work<'a> {
         self.attempts[place] = before.or_else(|| Some(Attempt { outcome, contact: Some(Arc::clone(contact)) }));
     }
 
-    /// Whether a host takes nothing now of what it was asked to, which another host may take instead.
-    fn may_go_elsewhere(&self, settled: &Settled) -> bool {
+    /// Whether a host has said that it takes nothing now of what it was asked to, which another host may take instead.
+    fn may_go_elsewhere(settled: &Settled) -> bool {
+        // If no reply has come to the end of the message, that is our word: it may have arrived.
         let is_put_off = |outcome: &Outcome| match outcome {
             Outcome::Trouble(trouble) => trouble.by == By::Remote && !trouble.is_permanent(),
             Outcome::Relayed { .. } => false,
         };
-        settled.over.is_none()
-            && !settled.outcomes.is_empty()
-            && settled.outcomes.iter().all(|(_, outcome)| is_put_off(outcome))
-            // Whatever was sent to its end is no longer in memory.
-            && self.group.message.message().is_some()
+        !settled.outcomes.is_empty() && settled.outcomes.iter().all(|(_, outcome)| is_put_off(outcome))
     }
 
     /// Remembers why a host was of no use. As long as any host may be of use later, the message may be tried again. If a host is of no
@@ -199,9 +198,15 @@ impl Courier {
 
     async fn try_all(&mut self, work: &mut Work<'_>) {
         if let Some(opened) = self.reuse(&work.group, &work.settings).await {
-            self.serve(opened, NextHost::None, work).await;
+            let next = if opened.terms.has_next { NextHost::Left } else { NextHost::None };
+            let host = opened.terms.host.name.clone();
+            if self.serve(opened, next, work).await == Served::Refused {
+                work.passed = Some(host);
+            }
         }
+        // What the sender wants of TLS is read from the message.
         if !work.is_done()
+            && work.group.message.is_to_be_had().await
             && let Err(trouble) = self.seek(work).await
         {
             work.note(trouble, None);
@@ -254,6 +259,9 @@ impl Courier {
             if work.is_done() {
                 return Ok(());
             }
+            if work.passed.as_deref() == Some(host.name.as_str()) {
+                continue;
+            }
             let found = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await;
             let addresses = match found {
                 Ok(found) => found,
@@ -297,6 +305,10 @@ impl Courier {
             if !tries.take() {
                 break;
             }
+            // Where a host has refused it after its end, it is no longer in memory.
+            if !work.group.message.is_to_be_had().await {
+                return ControlFlow::Break(());
+            }
             let next = if tries.is_last() { NextHost::None } else { NextHost::Left };
             match self.visit(approach, (host, address), demand, next, work).await {
                 Visit::Over => tries.answered(),
@@ -326,7 +338,7 @@ impl Courier {
                 Ok(session) => {
                     let (opened, found) = (approach.parts.clock.now(), approach.begun);
                     let (host, wish, demand) = (host.clone(), approach.wish, demand.clone());
-                    let terms = Terms { opened, found, host, wish, demand };
+                    let terms = Terms { opened, found, host, wish, demand, has_next: next == NextHost::Left };
                     match self.serve(Opened { session, terms }, next, work).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Served::Full => {}
@@ -372,12 +384,16 @@ impl Courier {
             work.stage.send();
             let settled = session.transact(&work.group, &places, others, &settings.timeouts).await;
             work.stage.open();
-            if next == NextHost::Left && work.may_go_elsewhere(&settled) {
+            if next == NextHost::Left && Work::may_go_elsewhere(&settled) {
                 for (place, outcome) in settled.outcomes {
                     work.put_off[place] = Some(Attempt { outcome, contact: Some(Arc::clone(&contact)) });
                 }
-                session.dialogue.quit(settings.timeouts.quit.duration()).await;
-                return Served::Refused;
+                let Some(trouble) = settled.over else {
+                    session.dialogue.quit(settings.timeouts.quit.duration()).await;
+                    return Served::Refused;
+                };
+                work.note(trouble, Some(contact));
+                return Served::Over;
             }
             let progress = !settled.outcomes.is_empty();
             for (place, outcome) in settled.outcomes {

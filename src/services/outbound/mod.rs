@@ -41,7 +41,8 @@ mod transaction;
 mod tries;
 
 pub use attempt::{
-    Attempt, BeforeEnd, By, Carried, Contact, Form, Group, Haste, NextDsn, Outcome, Scope, Stage, Trouble, Verified,
+    Attempt, BeforeEnd, By, Carried, Contact, Form, Group, Haste, NextDsn, Outcome, Present, Scope, Stage, Trouble,
+    Verified,
 };
 pub use connector::{Connecting, Connector, Dial, Io, TcpConnector};
 pub use courier::Courier;

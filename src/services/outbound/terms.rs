@@ -26,6 +26,8 @@ pub(super) struct Terms {
     pub(super) host: Host,
     pub(super) wish: SenderWish,
     pub(super) demand: Demand,
+    /// Whether another host was left to be tried.
+    pub(super) has_next: bool,
 }
 
 /// What is known of terms without asking anybody.

@@ -15,9 +15,10 @@ use super::room::{MEMORY_UNIT, Memory};
 use super::settling::{Sent, Written};
 use super::{Queue, QueueSettings};
 use crate::foundations::ids::QueueId;
+use crate::foundations::mail::Message;
 use crate::foundations::wire::smtp::{Class, EnhancedStatus};
-use crate::services::outbound::{Carried, Courier, Group, Haste, Scope, Trouble};
-use crate::storage::spool::{self, Claimed, Destination, Fate, Queued, RecipientKey};
+use crate::services::outbound::{Carried, Courier, Group, Haste, Present, Scope, Trouble};
+use crate::storage::spool::{self, Claimed, Destination, Entry, Fate, Queued, RecipientKey};
 
 /// How long a message waits if its body could not even be asked for.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -145,7 +146,7 @@ impl Queue {
     async fn work(&self, courier: Option<&mut Courier>, group: &Claimed) {
         let settings = self.0.parts.settings.get();
         let units = u32::try_from(group.entry.size.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
-        let permit = self.memory(group, units).await;
+        let permit = self.memory(&group.destination, units).await;
         // It was claimed some time ago, and an administrator may have held, released or deleted it since.
         let (wanted, others) = self.confirmed(group).await;
         if wanted.recipients.is_empty() {
@@ -156,7 +157,7 @@ impl Queue {
         self.give_back(group.entry.id, &others).await;
         let consequences = match self.0.parts.spool.whole_message(&group.entry).await {
             Ok(message) => {
-                let message = Carried::new(message, permit);
+                let message = self.carried(message, permit, (group, units));
                 let results = self.attempt(courier, &wanted, &message).await;
                 self.tell_lane(&wanted, &results).await;
                 drop(message);
@@ -315,9 +316,31 @@ impl Queue {
         }
     }
 
-    /// Memory for the message of a group.
-    async fn memory(&self, group: &Claimed, units: u32) -> [Option<OwnedSemaphorePermit>; 2] {
-        let is_quick = self.0.lanes.lock().is_quick(&group.destination);
+    /// The message of a group, which is read again where the first host has refused it after its end and there is another: it may have
+    /// taken long to say so.
+    fn carried(&self, message: Message, permit: impl Send + 'static, (group, units): (&Claimed, u32)) -> Carried {
+        let (queue, entry, destination) = (self.clone(), Arc::clone(&group.entry), group.destination.clone());
+        Carried::new(message, permit).or_again(move || {
+            let (queue, entry, destination) = (queue.clone(), Arc::clone(&entry), destination.clone());
+            Box::pin(async move { queue.read_again(&entry, &destination, units).await })
+        })
+    }
+
+    /// The message of an entry, and the memory for it.
+    async fn read_again(&self, entry: &Entry, destination: &Destination, units: u32) -> Option<Present> {
+        let held: Box<dyn Send> = Box::new(self.memory(destination, units).await);
+        match self.0.parts.spool.whole_message(entry).await {
+            Ok(message) => Some((message, held)),
+            Err(error) => {
+                log::warn!(queue:% = entry.id, cause:% = error; "The body of a queued message cannot be read again for another host");
+                None
+            }
+        }
+    }
+
+    /// Memory for a message to a destination.
+    async fn memory(&self, destination: &Destination, units: u32) -> [Option<OwnedSemaphorePermit>; 2] {
+        let is_quick = self.0.lanes.lock().is_quick(destination);
         let of_doubtful = if is_quick { None } else { self.part_of(&self.0.doubtful_memory, units).await };
         [of_doubtful, self.part_of(&self.0.memory, units).await]
     }

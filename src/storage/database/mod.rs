@@ -21,6 +21,7 @@ mod sql;
 mod transaction;
 mod url;
 mod value;
+mod way_back;
 
 pub use copy::{Column, ColumnKind, Table};
 pub use dialect::Dialect;

@@ -13,6 +13,7 @@ use sqlx::{MySqlPool, PgPool, Pool, SqlitePool};
 use tokio::time::Instant;
 
 use super::engine::{self, Answer, Want};
+use super::way_back::{Due, WayBack};
 use super::{DatabaseSettings, DatabaseUrl, Dialect, Error, Row, Sql, Val};
 
 /// The database of accounts, queue and journal. Cloning gives another handle to the same pools.
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     resting_until: Mutex<Option<Instant>>,
     /// When the server answered last.
     answered_at: Mutex<Option<Instant>>,
+    /// How connections to a server are given back; none for SQLite.
+    pub(super) way_back: Option<WayBack>,
 }
 
 #[derive(Debug)]
@@ -73,14 +76,17 @@ impl Database {
     }
 
     fn over(pools: Pools, url: &DatabaseUrl, settings: &DatabaseSettings) -> Self {
+        let is_remote = !matches!(pools, Pools::Sqlite { .. });
+        let limit = settings.statement_timeout.duration();
         Self(Arc::new(Inner {
             pools,
             url: url.clone(),
             acquire_timeout: settings.acquire_timeout.duration(),
-            statement_timeout: settings.statement_timeout.duration(),
+            statement_timeout: limit,
             retry_after_failure: settings.retry_after_failure.duration(),
             resting_until: Mutex::new(None),
             answered_at: Mutex::new(None),
+            way_back: is_remote.then(|| WayBack::within(limit)),
         }))
     }
 
@@ -146,10 +152,10 @@ impl Database {
     /// On the heap: a future reserves room for everything it may await, and a caller that finds a cached answer should
     /// not carry the state of three drivers around.
     fn run<'a>(&'a self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
-        let is_remote = !matches!(self.0.pools, Pools::Sqlite { .. });
         macro_rules! on {
             ($pool:expr, $engine:path) => {{
-                let mut due = Due { connection: Some(self.0.acquire($pool).await?), is_remote };
+                let connection = self.0.acquire($pool).await?;
+                let mut due = Due::on(connection, self.0.way_back.clone());
                 match tokio::time::timeout(self.0.statement_timeout, $engine(due.connection(), sql, values, want)).await
                 {
                     Ok(Err(error)) if error.condemns() => {
@@ -182,42 +188,6 @@ impl Database {
             came
         }
         .boxed()
-    }
-}
-
-/// A connection on which an answer is due.
-#[derive(Debug)]
-struct Due<D: sqlx::Database> {
-    /// Present until the answer is there.
-    connection: Option<PoolConnection<D>>,
-    /// Whether it is to a server. If its caller (such as a probe in a hurry) stops waiting for the answer, the pool goes on waiting,
-    /// without a limit: a server that has become silent would soon hold all connections, and leave no room for new ones.
-    is_remote: bool,
-}
-
-impl<D: sqlx::Database> Due<D> {
-    fn connection(&mut self) -> &mut D::Connection {
-        self.connection.as_mut().expect("only an answer takes the connection away")
-    }
-
-    /// The connection can be used again.
-    fn answered(&mut self) {
-        drop(self.connection.take());
-    }
-
-    /// It cannot.
-    fn close(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
-        }
-    }
-}
-
-impl<D: sqlx::Database> Drop for Due<D> {
-    fn drop(&mut self) {
-        if self.is_remote {
-            self.close();
-        }
     }
 }
 
@@ -289,24 +259,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::sqlite::SqlitePoolOptions;
-
     use super::super::test_database;
-    use super::*;
-
-    #[tokio::test]
-    async fn a_connection_whose_answer_nobody_waits_for_is_given_up() {
-        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-        let due = async |is_remote| Due { connection: Some(pool.acquire().await.unwrap()), is_remote };
-        drop(due(true).await);
-        assert_eq!(pool.size(), 0);
-        drop(due(false).await);
-        assert_eq!(pool.size(), 1);
-        due(true).await.answered();
-        assert_eq!(pool.size(), 1);
-        due(false).await.close();
-        assert_eq!(pool.size(), 0);
-    }
 
     #[tokio::test]
     async fn a_log_that_can_no_longer_be_opened_is_found_by_the_check() {

@@ -11,7 +11,8 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::sync::OwnedMutexGuard;
 
 use super::engine::{self, Answer, Want};
-use super::pool::Pools;
+use super::pool::{Inner as Pooled, Pools};
+use super::way_back::{WayBack, give_back};
 use super::{Database, Dialect, Error, Row, Sql, Val};
 
 /// What a commit guarantees.
@@ -60,6 +61,8 @@ impl Inner {
 struct Open<D: sqlx::Database> {
     /// Present until the transaction's end.
     connection: Option<PoolConnection<D>>,
+    /// How it is given back.
+    back: Option<WayBack>,
     state: State,
 }
 
@@ -75,12 +78,12 @@ enum State {
 
 impl<D: sqlx::Database> Open<D> {
     /// On which nothing has begun yet. Its first answer is due.
-    const fn over(connection: PoolConnection<D>) -> Self {
-        Self { connection: Some(connection), state: State::Uncertain }
+    fn over(connection: PoolConnection<D>, db: &Pooled) -> Self {
+        Self { connection: Some(connection), back: db.way_back.clone(), state: State::Uncertain }
     }
 
-    async fn begin(connection: PoolConnection<D>, statement: Option<SqlStr>, limit: Duration) -> Result<Self, Error> {
-        Self::over(connection).begun(statement, limit).await
+    async fn begin(connection: PoolConnection<D>, db: &Pooled, statement: Option<SqlStr>) -> Result<Self, Error> {
+        Self::over(connection, db).begun(statement, db.statement_timeout).await
     }
 
     async fn begun(mut self, statement: Option<SqlStr>, limit: Duration) -> Result<Self, Error> {
@@ -115,9 +118,10 @@ impl<D: sqlx::Database> Drop for Open<D> {
             // The pool waits for the answer before it gives the connection to somebody else.
             State::Within => D::TransactionManager::start_rollback(&mut connection),
             // Closed: the server undoes the open transaction.
-            State::Uncertain => drop(connection.detach()),
+            State::Uncertain => return drop(connection.detach()),
             State::Ended => {}
         }
+        give_back(connection, self.back.as_ref());
     }
 }
 
@@ -146,17 +150,16 @@ impl Database {
     async fn open(&self, durability: Durability) -> Result<Transaction, Error> {
         let db = &self.0;
         let mut turn = None;
-        let limit = db.statement_timeout;
         let begun = match &db.pools {
             Pools::Sqlite { full, relaxed, writing, .. } => {
                 turn = Some(db.turn(writing).await?);
                 let pool = if durability == Durability::Full { full } else { relaxed };
                 // IMMEDIATE: a transaction that starts by reading cannot later be refused the right to write.
                 let statement = Some("BEGIN IMMEDIATE".into_sql_str());
-                Open::begin(db.acquire(pool).await?, statement, limit).await.map(Inner::Sqlite)
+                Open::begin(db.acquire(pool).await?, db, statement).await.map(Inner::Sqlite)
             }
-            Pools::MySql(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::MySql),
-            Pools::Postgres(pool) => Open::begin(db.acquire(pool).await?, None, limit).await.map(Inner::Postgres),
+            Pools::MySql(pool) => Open::begin(db.acquire(pool).await?, db, None).await.map(Inner::MySql),
+            Pools::Postgres(pool) => Open::begin(db.acquire(pool).await?, db, None).await.map(Inner::Postgres),
         };
         db.note_connection(&begun);
         db.note_answer(&begun);
@@ -176,10 +179,10 @@ impl Database {
         let limit = db.statement_timeout;
         let begun = match &db.pools {
             Pools::Sqlite { read, .. } => {
-                Open::begin(db.acquire(read).await?, Some("BEGIN".into_sql_str()), limit).await.map(Inner::Sqlite)
+                Open::begin(db.acquire(read).await?, db, Some("BEGIN".into_sql_str())).await.map(Inner::Sqlite)
             }
             Pools::MySql(pool) => {
-                let mut open = Open::over(db.acquire(pool).await?);
+                let mut open = Open::over(db.acquire(pool).await?, db);
                 // Applies to the next transaction only.
                 let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
                 limited(limit, sqlx::Executor::execute(open.connection(), level)).await?;
@@ -189,7 +192,7 @@ impl Database {
             Pools::Postgres(pool) => {
                 let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
                 let connection = db.acquire(pool).await?;
-                Open::begin(connection, Some(statement.into_sql_str()), limit).await.map(Inner::Postgres)
+                Open::begin(connection, db, Some(statement.into_sql_str())).await.map(Inner::Postgres)
             }
         };
         db.note_connection(&begun);

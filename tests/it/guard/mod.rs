@@ -82,6 +82,8 @@ async fn bans_are_shared(database: Database) {
     let (mut one, mut other) = (start(), start());
     one.misbehave();
     one.guard.ban("2001:db8::/48".parse().unwrap(), None, "by hand", Some("alice")).unwrap();
+    // Another role of the same server is told, too; that leaves one event.
+    other.guard.ban_as_elsewhere("2001:db8::/48".parse().unwrap(), None, "by hand").unwrap();
     assert!(one.refuses() && !other.refuses());
     one.sharing.exchange().await.unwrap();
     other.sharing.exchange().await.unwrap();

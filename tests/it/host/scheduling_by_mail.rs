@@ -111,6 +111,20 @@ async fn an_answer_that_comes_by_mail_is_entered_if_the_guest_has_written_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_is_told_of() {
+    let (host, _peer) = host("[dav]\nobject = \"2k\"").await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);
+    let long = format!("SUMMARY:Talk\r\nDESCRIPTION:{}", format!("{}\r\n ", "x".repeat(60)).repeat(40));
+    send(&host, HONEST, EVE, &reply("ACCEPTED", "20261123T100000Z", EVE).replace("SUMMARY:Talk", &long)).await;
+    until("it is told of", async || {
+        let reason = |event: &Event| event.details.get("reason").map(ToString::to_string).unwrap_or_default();
+        told(&host).await.iter().any(|event| reason(event).contains("dav.object"))
+    })
+    .await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_script_throws_away_is_not_entered() {
     let (host, _peer) = host("").await;
     assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);

@@ -23,6 +23,7 @@ on_every_engine!(
     tries_again_with_growing_waits,
     goes_to_the_next_host_only_when_the_first_does_not_talk,
     goes_to_the_next_host_when_the_first_takes_nothing_now,
+    goes_to_the_next_host_when_the_first_takes_no_more_over_its_connection,
     hosts_that_do_not_greet_are_passed_over,
     gives_up_when_the_host_says_so,
     a_clock_put_ahead_gives_nothing_up_at_once,
@@ -170,13 +171,27 @@ async fn goes_to_the_next_host_when_the_first_takes_nothing_now(database: Databa
     let sender = world.network.host("192.0.2.2", Peer::new());
     let (first, second) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.3", Peer::new()));
     world.queue.start();
-    for (n, command) in ["MAIL", "RCPT", "DATA"].into_iter().enumerate() {
-        first.answers(command, "451 4.3.0 Not now", 1);
+    let (later, closing) = ("451 4.3.0 Not now", "421 4.3.2 Going down");
+    for (n, answers) in [
+        vec![("MAIL", later)],
+        vec![("RCPT", later)],
+        vec![("DATA", later)],
+        vec![("(end)", later)],
+        vec![("(end)", closing)],
+        vec![("MAIL", later), ("RCPT", HANG_UP)],
+    ]
+    .iter()
+    .enumerate()
+    {
+        for &(command, reply) in answers {
+            first.answers(command, reply, 1);
+        }
         world.send(&mail(&["a@x.test"])).await;
         world.until_empty().await;
-        assert_eq!((first.taken().len(), second.taken().len()), (0, n + 1), "{command}");
+        assert_eq!((first.taken().len(), second.taken().len()), (0, n + 1), "{answers:?}");
         world.until_quiet().await;
     }
+    let by_second = second.taken().len();
     // What only one of them refuses for good may still arrive by the other, and what neither takes waits for the first.
     for (reply, wanted) in [("554 5.7.1 No relaying", "451 4.2.0 Grey"), ("452 4.3.1 Full", "452 4.3.1 Full")] {
         first.answers("RCPT", "451 4.2.0 Grey", 1);
@@ -189,7 +204,7 @@ async fn goes_to_the_next_host_when_the_first_takes_nothing_now(database: Databa
         world.until_quiet().await;
         world.clock.advance(Duration::from_secs(6 * 60));
         world.until_empty().await;
-        assert_eq!((first.taken().len(), second.taken().len()), (before + 1, 3));
+        assert_eq!((first.taken().len(), second.taken().len()), (before + 1, by_second));
         world.until_quiet().await;
     }
     // What is refused for good is not tried elsewhere, nor is a single recipient of several.
@@ -199,9 +214,24 @@ async fn goes_to_the_next_host_when_the_first_takes_nothing_now(database: Databa
     first.answers("RCPT TO:<c", "550 5.1.1 Nobody", 1);
     world.send(&mail(&["c@x.test"])).await;
     world.until("the sender is told", async || sender.taken().len() == 1).await;
-    assert_eq!(second.taken().len(), 3);
+    assert_eq!(second.taken().len(), by_second);
     world.clock.advance(Duration::from_secs(6 * 60));
     world.until_empty().await;
+    world.restart().await;
+}
+
+async fn goes_to_the_next_host_when_the_first_takes_no_more_over_its_connection(database: Database) {
+    let queue = QueueSettings { idle_connection: Span::seconds(30), ..QueueSettings::default() };
+    let world = World::new(database, SetUp { queue, ..SetUp::default() });
+    world.zone.add("x.test MX 10 a.x.test\nx.test MX 20 b.x.test\na.x.test A 192.0.2.1\nb.x.test A 192.0.2.3").unwrap();
+    let (first, second) = (world.network.host("192.0.2.1", Peer::new()), world.network.host("192.0.2.3", Peer::new()));
+    world.queue.start();
+    for (n, reply) in [(0, "250 2.1.5 Fine"), (1, "452 4.3.1 Full")] {
+        first.answers("RCPT", reply, 1);
+        world.send(&mail(&["a@x.test"])).await;
+        world.until_empty().await;
+        assert_eq!((first.taken().len(), second.taken().len(), first.connections()), (1, n, 1));
+    }
     world.restart().await;
 }
 

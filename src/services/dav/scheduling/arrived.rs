@@ -36,7 +36,7 @@ pub(super) enum Left {
     Times,
     #[error("it says nothing of times that the event leaves out or changes")]
     Forgotten,
-    #[error("it, or the event with it, is larger than a calendar takes")]
+    #[error("it, or the event with it, is larger than `dav.object` allows")]
     TooLarge,
 }
 
