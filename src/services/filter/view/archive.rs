@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
 
-/// Most octets of an archive that are looked at.
-pub const ROOM: usize = 4 << 20;
-/// Most headers, and most entries of the list, that are looked at.
-const MOST: usize = 10_000;
+/// Most octets of an archive that are looked at: as large as mail may be nearly everywhere.
+pub const ROOM: usize = 32 << 20;
+/// Most headers, and most entries of the list, that are looked at. As many files as the list of a plain archive can count.
+const MOST: usize = 65_535;
 /// Most octets of a name that are kept, those at its end.
 const LONGEST_NAME: usize = 256;
 
@@ -73,22 +74,37 @@ pub struct Member<'z> {
 /// The files of an archive, and of archives that it holds without compressing them: first by the headers before them, then those of
 /// which the list says something else. Takes time linear in the archive; nothing is unpacked.
 pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    let begin = begin(zip);
+    let (begin, Range { start, end }) = begin(zip);
+    let reach = memchr::memmem::find_iter(zip, LOCAL).nth(MOST).unwrap_or(zip.len());
     let headers = memchr::memmem::find_iter(zip, LOCAL).take(MOST).filter_map(move |at| by_header(zip, at));
-    let entries = memchr::memmem::find_iter(zip, CENTRAL).take(MOST).filter_map(move |at| by_entry(zip, at, begin));
-    headers.chain(entries)
+    // The content of a file may have any number of signatures, but it is no part of the list.
+    let places = listed(zip, start).take_while(move |at| *at < end).take(MOST);
+    let others = memchr::memmem::find_iter(zip, CENTRAL).filter(move |at| !(start..end).contains(at)).take(MOST);
+    headers.chain(places.chain(others).filter_map(move |at| by_entry(zip, at, begin, reach)))
 }
 
-/// Where the archive begins, from which places in the list are counted: by the record at its end, as programs find it, or else with the
-/// first header. Something with the same signature may come before it.
-fn begin(zip: &[u8]) -> usize {
+/// Where the archive begins, from which places in the list are counted, and where its list is: by the record at its end, as programs
+/// find it. Else it begins with the first header, and its list may be anywhere. Something with the same signature may come before it.
+fn begin(zip: &[u8]) -> (usize, Range<usize>) {
     let by_end = || {
         let at = memchr::memmem::rfind(zip, END)?;
         let end = zip[at..].get(..END_LENGTH)?;
-        let begin = at.checked_sub(large(end, 12))?.checked_sub(large(end, 16))?;
-        zip[begin..].starts_with(LOCAL).then_some(begin)
+        let list = at.checked_sub(large(end, 12))?;
+        let begin = list.checked_sub(large(end, 16))?;
+        zip[begin..].starts_with(LOCAL).then_some((begin, list..at))
     };
-    by_end().or_else(|| memchr::memmem::find(zip, LOCAL)).unwrap_or(0)
+    by_end().unwrap_or_else(|| (memchr::memmem::find(zip, LOCAL).unwrap_or(0), 0..0))
+}
+
+/// The places of entries, each right behind the one before it, from this place.
+fn listed(zip: &[u8], at: usize) -> impl Iterator<Item = usize> {
+    let length = move |at: usize| {
+        let entry = zip.get(at..)?.get(..CENTRAL_LENGTH)?;
+        entry.starts_with(CENTRAL).then(|| CENTRAL_LENGTH + size(entry, 28) + size(entry, 30) + size(entry, 32))
+    };
+    let is_entry = move |at: usize| length(at).is_some();
+    let first = Some(at).filter(|at| is_entry(*at));
+    std::iter::successors(first, move |at| Some(at + length(*at)?).filter(|next| is_entry(*next)))
 }
 
 /// The file whose header is at this place.
@@ -104,8 +120,9 @@ fn by_header(zip: &[u8], at: usize) -> Option<Member<'_>> {
     })
 }
 
-/// The file that an entry of the list is about, unless the file's header says the same. `begin` is where the archive begins.
-fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
+/// The file that an entry of the list is about, unless the file's header says the same. `begin` is where the archive begins, `reach` how
+/// far headers are looked at.
+fn by_entry(zip: &[u8], at: usize, begin: usize, reach: usize) -> Option<Member<'_>> {
     let entry = zip.get(at..)?.get(..CENTRAL_LENGTH)?;
     let name_at = at + CENTRAL_LENGTH;
     let there = begin.saturating_add(large(entry, 42));
@@ -118,7 +135,8 @@ fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
         content: header.as_ref().map(|header| header.content).unwrap_or_default(),
     };
     let is_known = header.is_some_and(|header| {
-        header.name == listed.name
+        there < reach
+            && header.name == listed.name
             && header.is_encrypted == listed.is_encrypted
             && header.method == listed.method
             // Only stored content needs its length.
@@ -230,6 +248,14 @@ mod tests {
             let found: Vec<_> = members(&encrypted).filter(|member| member.is_encrypted).collect();
             assert!(found.len() == 1 && found[0].unpack(1000, &mut { usize::MAX }).is_none());
         }
+    }
+
+    #[test]
+    fn signatures_in_a_file_hide_none_behind_it() {
+        let signatures = [LOCAL.repeat(MOST + 1), CENTRAL.repeat(MOST + 1)].concat();
+        let zip = zipped(&[("a.bin", signatures.as_slice()), ("b.exe", &b"MZ"[..])], CompressionMethod::Stored);
+        let found = members(&zip).find(|member| member.name == "b.exe");
+        assert_eq!(found.and_then(|member| member.unpack(2, &mut { usize::MAX })), Some(b"MZ".to_vec()));
     }
 
     #[test]

@@ -106,9 +106,9 @@ pub struct View<'m> {
 
 /// Most links of each kind that are collected from one message.
 const MAX_LINKS: usize = 1000;
-/// Most archives of one message that are opened.
-const MAX_ARCHIVES: usize = 20;
-/// Most pages in them that are read.
+/// Most octets of pages in an archive that are unpacked.
+const MAX_PACKED: usize = 4 << 20;
+/// Most pages in archives that are read.
 const MAX_PAGES: usize = 100;
 /// An archive of more files is a site, or its documentation, which may well ask for passwords.
 const MAX_ENCLOSED: usize = 10;
@@ -243,10 +243,10 @@ impl<'m> View<'m> {
     /// Notes what is in archives, and reads the pages in them as far as there is room.
     fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
         let mut left = MAX_PAGES;
-        for part in parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES) {
+        for part in parts.iter().filter(|part| part.is_archive()) {
             let octets = part.octets(archive::ROOM);
             // For what the headers say, and what the list says.
-            let mut packed = 2 * octets.len();
+            let mut packed = 2 * octets.len().min(MAX_PACKED);
             let (facts, mut first, mut files) = (self.attached_html.clone(), None, 0);
             for member in archive::members(&octets) {
                 let extension = extension(&member.name);

@@ -177,3 +177,23 @@ fn archives_that_are_bombs_are_bounded() {
     let view = View::new(&message, &limits());
     assert!(attached_text(&view).len() == 2 * MAX_PAGES && view.reached.contains(&Limit::Decoded));
 }
+
+#[test]
+fn a_program_hides_neither_behind_a_large_file_nor_behind_other_archives() {
+    // Octets that do not get smaller.
+    let mut octet = 1u32;
+    let large: String = std::iter::repeat_with(|| {
+        octet = octet.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + (octet >> 26) as u8)
+    })
+    .take(7 << 20)
+    .collect();
+    let behind = attached("Content-Type: application/zip", &zip(&[("a.bin", &large), ("b.exe", "MZ")]));
+    let other = format!("--b\r\nContent-Type: application/zip\r\n\r\n{}\r\n", "PK\u{3}\u{4}");
+    let last = attached("Content-Type: application/zip", &zip(&[("b.exe", "MZ")]));
+    let (before, after) = last.split_at(memchr::memmem::find(&last, b"--b\r\n").unwrap());
+    for message in [behind, [before, other.repeat(30).as_bytes(), after].concat()] {
+        let view = View::new(&message, &limits());
+        assert!(view.archived.kinds().any(|(extension, ..)| extension == "exe"));
+    }
+}
