@@ -25,6 +25,8 @@ const END_LENGTH: usize = 22;
 /// APPNOTE §4.4.5.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+/// No method of theirs.
+const UNREAD: u16 = u16::MAX;
 
 /// Most kinds of files that are noted, and most characters of an extension and of a name that is noted.
 const MOST_KINDS: usize = 10_000;
@@ -146,6 +148,16 @@ fn by_entry(zip: &[u8], at: usize, begin: usize, reach: usize) -> Option<Member<
 }
 
 impl Member<'_> {
+    /// A file in another kind of archive, of which the content is not read.
+    pub fn named(name: &[u8], is_encrypted: bool) -> Self {
+        Self { name: text(name), is_encrypted, method: UNREAD, length: 0, content: &[] }
+    }
+
+    /// Whether the content is in the archive as it is. Another ZIP archive in it is read with the archive.
+    pub const fn is_stored(&self) -> bool {
+        self.method == STORED
+    }
+
     /// The content, as far as it can be unpacked, and at most `room` octets of it; `None` if it is encrypted or packed in an unusual way.
     /// At most `packed` octets are read, less those that are: files may overlap, and much that is packed may be nothing.
     pub fn unpack(&self, room: usize, packed: &mut usize) -> Option<Vec<u8>> {

@@ -19,10 +19,16 @@ fn attached(fields: &str, content: &[u8]) -> Vec<u8> {
 }
 
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+    zip_of(&files, ::zip::CompressionMethod::Deflated)
+}
+
+fn zip_of(files: &[(&str, &[u8])], method: ::zip::CompressionMethod) -> Vec<u8> {
     let mut archive = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
-        archive.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
-        archive.write_all(content.as_bytes()).unwrap();
+        let options = ::zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file(*name, options).unwrap();
+        archive.write_all(content).unwrap();
     }
     archive.finish().unwrap().into_inner()
 }
@@ -175,7 +181,7 @@ fn archives_that_are_bombs_are_bounded() {
     let many = zip(&names.iter().map(|name| (name.as_str(), "<p>x")).collect::<Vec<_>>());
     let message = attached("Content-Type: application/zip", &many);
     let view = View::new(&message, &limits());
-    assert!(attached_text(&view).len() == 2 * MAX_PAGES && view.reached.contains(&Limit::Decoded));
+    assert!(attached_text(&view).len() == 2 * unpack::MAX_PAGES && view.reached.contains(&Limit::Decoded));
 }
 
 #[test]
@@ -196,4 +202,40 @@ fn a_program_hides_neither_behind_a_large_file_nor_behind_other_archives() {
         let view = View::new(&message, &limits());
         assert!(view.archived.kinds().any(|(extension, ..)| extension == "exe"));
     }
+}
+
+#[test]
+fn archives_in_archives_are_looked_into() {
+    use ::zip::CompressionMethod::{Deflated, Stored};
+    let page = zip(&[("b.exe", "MZ"), ("a.html", "<p>verify")]);
+    let rar = b"Rar!\x1a\x07\x01\0\0\0\0\0\x0d\x02\0\0\0\0\0\0\x05b.exe";
+    for (name, inner) in [("x/Inner.ZIP", page.as_slice()), ("x.rar", &rar[..])] {
+        for method in [Deflated, Stored] {
+            let octets = zip_of(&[("a.txt", &b"plain"[..]), (name, inner)], method);
+            let deeper = zip_of(&[("c.zip", &octets)], method);
+            for octets in [octets, deeper] {
+                let message = attached("Content-Type: application/zip; name=a.zip", &octets);
+                let view = View::new(&message, &limits());
+                let exe = view.archived.kinds().find(|(extension, ..)| *extension == "exe");
+                assert_eq!(exe, Some(("exe", false, "b.exe")), "{name} {method}");
+                let is_page = name.ends_with("ZIP");
+                assert_eq!(attached_text(&view), if is_page { "verify\n" } else { "" }, "{name} {method}");
+                assert_eq!(view.archived.page.is_some(), is_page);
+            }
+        }
+    }
+    let attached = attached("Content-Type: application/octet-stream; name=a.dat", rar);
+    assert!(View::new(&attached, &limits()).archived.kinds().any(|(extension, ..)| extension == "exe"));
+}
+
+#[test]
+fn archives_in_archives_are_bounded() {
+    let large = vec![b' '; 3 << 20];
+    let inner = zip_of(&[("a.txt", &large)], ::zip::CompressionMethod::Stored);
+    let names: Vec<String> = (0..6).map(|n| format!("{n}.zip")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), inner.as_slice())).collect();
+    let octets = zip_of(&files, ::zip::CompressionMethod::Deflated);
+    let message = attached("Content-Type: application/zip", &octets);
+    let kinds = View::new(&message, &limits()).archived.kinds().count();
+    assert_eq!(kinds, 2);
 }

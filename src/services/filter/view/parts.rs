@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fields::{self, Field};
-use super::{Limit, LimitSettings, decode};
+use super::{Limit, LimitSettings, decode, unpack};
 use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
 use crate::foundations::mail::transfer;
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
@@ -59,13 +59,14 @@ impl Part<'_> {
         by_name.or(by_type)
     }
 
-    /// Whether it is a ZIP archive, or something that programs open like one. Books are such archives, but no browser opens them.
+    /// Whether it is an archive, or something that programs open like one. Books are such archives, but no browser opens them.
     pub fn is_archive(&self) -> bool {
         let extension = extension(self.file_name.as_deref().unwrap_or_default());
         let is_called = || {
-            extension == "zip" || matches!(self.media_type.as_str(), "application/zip" | "application/x-zip-compressed")
+            unpack::is_archive_name(&extension)
+                || matches!(self.media_type.as_str(), "application/zip" | "application/x-zip-compressed")
         };
-        !self.is_container() && extension != "epub" && (is_called() || self.octets(4).starts_with(b"PK\x03\x04"))
+        !self.is_container() && extension != "epub" && (is_called() || unpack::is_archive(&self.octets(8)))
     }
 
     /// Whether it contains other parts.
