@@ -239,3 +239,32 @@ fn archives_in_archives_are_bounded() {
     let kinds = View::new(&message, &limits()).archived.kinds().count();
     assert_eq!(kinds, 2);
 }
+
+#[test]
+fn files_in_what_outlook_sends_are_attachments() {
+    let attribute = |id: u32, data: &[u8]| {
+        let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+        [&[2u8][..], &id.to_le_bytes(), &length, data, &[0, 0]].concat()
+    };
+    let file = |name: &str, content: &[u8]| {
+        let title = attribute(0x0001_8010, format!("{name}\0").as_bytes());
+        [attribute(0x0006_9002, &[0; 14]), title, attribute(0x0006_800f, content)].concat()
+    };
+    let container = |files: &[Vec<u8>]| [&b"\x78\x9f\x3e\x22\x01\0"[..], &files.concat()].concat();
+    let inner = container(&[file("c.js", b"run()")]);
+    let page = b"<p>verify<input type=password>";
+    let archive = zip(&[("b.exe", "MZ")]);
+    let files = [file("..\\a.pdf.exe", b"MZ"), file("a.html", page), file("b.zip", &archive), file("m", &inner)];
+    let octets = container(&files);
+    let message = attached("Content-Type: application/ms-tnef; name=winmail.dat", &octets);
+    let view = View::new(&message, &limits());
+    let names: Vec<&str> = view.parts.iter().filter_map(|part| part.file_name.as_deref()).collect();
+    assert_eq!(names, ["winmail.dat", "a.pdf.exe", "a.html", "b.zip", "c.js"]);
+    assert_eq!((attached_text(&view), view.attached_html.password_fields), ("verify\n", 1));
+    assert!(view.archived.kinds().any(|(extension, ..)| extension == "exe"));
+    assert_eq!(view.own_text(), "s\nsee it\n");
+    for end in 0..octets.len() {
+        let message = attached("Content-Type: application/ms-tnef", &octets[..end]);
+        assert_eq!(View::new(&message, &limits()).own_text(), "s\nsee it\n");
+    }
+}

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::fields::{self, Field};
-use super::{Limit, LimitSettings, decode, unpack};
+use super::{Limit, LimitSettings, archive, decode, unpack};
 use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
-use crate::foundations::mail::transfer;
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
+use crate::foundations::mail::{tnef, transfer};
 
 /// One part of a message.
 #[derive(Debug, Default)]
@@ -208,6 +208,10 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
         let part = &self.parts[index];
         if !part.is_container() {
+            if !part.is_text() && tnef::is_container(&part.octets(4)) {
+                let octets = part.octets(archive::ROOM);
+                self.files(&octets, depth + 1);
+            }
             return;
         }
         if depth >= self.limits.depth {
@@ -263,6 +267,32 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
         for part in walk.parts {
             self.parts.push(part.into_owned());
+        }
+    }
+
+    /// The files in what Outlook sends instead of a multipart. Its text is mostly the same as that beside it.
+    fn files(&mut self, octets: &[u8], depth: usize) {
+        if depth > self.limits.depth {
+            self.reach(Limit::Depth);
+            return;
+        }
+        for (name, content) in tnef::files(octets).into_iter().flatten() {
+            if self.is_full() {
+                return;
+            }
+            if tnef::is_container(content) {
+                self.files(content, depth + 1);
+                continue;
+            }
+            self.parts.push(Part {
+                media_type: "application/octet-stream".to_owned(),
+                file_name: Some(name).filter(|name| !name.trim().is_empty()),
+                attachment: true,
+                saved: self.in_page,
+                content: Cow::Owned(content.to_vec()),
+                depth,
+                ..Part::default()
+            });
         }
     }
 
