@@ -2,7 +2,7 @@
 
 use super::number;
 use crate::services::filter::rules::Facts;
-use crate::services::filter::view::{Part, extension, saved_name};
+use crate::services::filter::view::{Kind, Part, extension, saved_name};
 
 fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)> {
     facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
@@ -58,6 +58,12 @@ const PROGRAMS: &[&str] = &[
     "ace",
 ];
 
+/// Those of them that sources, sites and their tools have, too.
+const SOURCES: &[&str] = &["bat", "cmd", "inf", "jar", "js", "mdb", "ps1", "reg", "url", "vb"];
+
+/// Images of disks, which Windows opens like folders. What is in them does not count as coming from elsewhere.
+const IMAGES: &[&str] = &["img", "iso", "vhd", "vhdx", "wim"];
+
 /// An attachment with one of the given extensions; `programs` stands for everything Windows runs.
 pub fn name(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     named(facts)
@@ -105,9 +111,12 @@ pub fn direction_override(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     named(facts).map(|(_, name)| name).find(|n| n.contains(['\u{202e}', '\u{202d}', '\u{2067}'])).map(shortened)
 }
 
-/// An archive that contains a program, by the names in it.
+/// An archive that contains a program, or a disk with one, by the names in it.
 pub fn program_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |extension, _| PROGRAMS.contains(&extension))
+    inside(facts, |kind| {
+        let is_program = PROGRAMS.contains(&kind.extension) || IMAGES.contains(&kind.extension);
+        is_program && !(kind.is_of_many && SOURCES.contains(&kind.extension))
+    })
 }
 
 /// An archive of few files that contains a page for browsers, by the names in it.
@@ -117,13 +126,12 @@ pub fn page_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 
 /// An archive whose content is encrypted, so that no scanner can look into it.
 pub fn encrypted(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |_, is_encrypted| is_encrypted)
+    inside(facts, |kind| kind.is_encrypted)
 }
 
-/// The name of such a file in an archive, by its extension and whether it is encrypted.
-fn inside(facts: &Facts<'_>, is_meant: fn(&str, bool) -> bool) -> Option<String> {
-    let mut kinds = facts.view.archived.kinds();
-    kinds.find(|(extension, is_encrypted, _)| is_meant(extension, *is_encrypted)).map(|(.., name)| shortened(name))
+/// The name of such a file in an archive.
+fn inside(facts: &Facts<'_>, is_meant: impl Fn(&Kind<'_>) -> bool) -> Option<String> {
+    facts.view.archived.kinds().find(is_meant).map(|kind| shortened(kind.name))
 }
 
 /// A program or archive under the name or media type of something harmless.
@@ -218,6 +226,28 @@ mod tests {
         let message = [&b"Content-Type: application/zip; name=a.zip\r\n\r\n"[..], zip.as_slice()].concat();
         let view = View::new(&message, &LimitSettings::default());
         assert_eq!(program_inside(&Facts::of(&view), &[]).as_deref(), Some("a.exe"));
+    }
+
+    #[test]
+    fn sources_in_an_archive_are_no_program() {
+        let header = |name: &str| {
+            let length = [u8::try_from(name.len()).unwrap()];
+            [&b"PK\x03\x04"[..], &[0; 22], &length, &[0; 3], name.as_bytes()].concat()
+        };
+        for (name, others, is_found) in [
+            ("web/app.js", 20, false),
+            ("web/app.js", 2, true),
+            ("app.js", 20, true),
+            ("web/setup.exe", 20, true),
+            ("web/disk.iso", 20, true),
+            ("disk.IMG", 0, true),
+            ("a.txt", 0, false),
+        ] {
+            let zip = [header("web/a.txt").repeat(others), header(name)].concat();
+            let message = [&b"Content-Type: application/zip; name=a.zip\r\n\r\n"[..], zip.as_slice()].concat();
+            let view = View::new(&message, &LimitSettings::default());
+            assert_eq!(program_inside(&Facts::of(&view), &[]).is_some(), is_found, "{name} {others}");
+        }
     }
 
     #[test]

@@ -32,30 +32,68 @@ const UNREAD: u16 = u16::MAX;
 const MOST_KINDS: usize = 10_000;
 const LONGEST_EXTENSION: usize = 20;
 const LONGEST_NOTE: usize = 60;
+/// Where newer programs of Office keep the macros of a document (MS-OFFMACRO2 §2.2.1).
+const MACROS: &str = "vbaProject.bin";
 
 /// What is in the archives of a message: of each kind of file, the first.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Names by extension and whether a password is needed.
-    kinds: BTreeMap<(String, bool), String>,
+    /// Names by extension, whether a password is needed, and whether they are in folders.
+    kinds: BTreeMap<(String, bool, bool), String>,
     /// A page that is not one of many files.
     pub page: Option<String>,
+    /// Where macros of a document are.
+    pub macros: Option<String>,
+}
+
+/// A kind of files in archives.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind<'k> {
+    /// In lower case.
+    pub extension: &'k str,
+    /// Whether a password is needed.
+    pub is_encrypted: bool,
+    /// Whether it is in the folders of an archive of many files, as sources and sites are.
+    pub is_of_many: bool,
+    /// The name of the first such file.
+    pub name: &'k str,
 }
 
 impl Contents {
     /// Notes a file with this extension.
     pub fn note(&mut self, extension: &str, member: &Member<'_>) {
+        let note = || member.name.chars().take(LONGEST_NOTE).collect::<String>();
+        let (folder, name) = member.name.rsplit_once(['/', '\\']).unwrap_or(("", &member.name));
+        if name.eq_ignore_ascii_case(MACROS) {
+            self.macros.get_or_insert_with(note);
+        }
         if self.kinds.len() < MOST_KINDS {
             // No program has a longer one.
             let extension = if extension.len() > LONGEST_EXTENSION { "" } else { extension };
-            let note = || member.name.chars().take(LONGEST_NOTE).collect::<String>();
-            self.kinds.entry((extension.to_owned(), member.is_encrypted)).or_insert_with(note);
+            let key = (extension.to_owned(), member.is_encrypted, !folder.is_empty());
+            self.kinds.entry(key).or_insert_with(note);
         }
     }
 
-    /// The extension of each kind, in lower case, whether a password is needed, and the name of the first such file.
-    pub fn kinds(&self) -> impl Iterator<Item = (&str, bool, &str)> {
-        self.kinds.iter().map(|((extension, is_encrypted), name)| (extension.as_str(), *is_encrypted, name.as_str()))
+    /// Adds what is in another archive, and whether it has many files.
+    pub fn add(&mut self, other: Self, has_many: bool) {
+        for ((extension, is_encrypted, is_in_folder), name) in other.kinds {
+            if self.kinds.len() < MOST_KINDS {
+                self.kinds.entry((extension, is_encrypted, is_in_folder && has_many)).or_insert(name);
+            }
+        }
+        self.page = self.page.take().or(other.page.filter(|_| !has_many));
+        self.macros = self.macros.take().or(other.macros);
+    }
+
+    /// Each kind of file.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind<'_>> {
+        self.kinds.iter().map(|((extension, is_encrypted, is_of_many), name)| Kind {
+            extension,
+            is_encrypted: *is_encrypted,
+            is_of_many: *is_of_many,
+            name,
+        })
     }
 }
 

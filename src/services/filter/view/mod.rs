@@ -18,7 +18,7 @@ mod sheet;
 mod style;
 mod unpack;
 
-pub use archive::Contents;
+pub use archive::{Contents, Kind};
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};

@@ -200,7 +200,7 @@ fn a_program_hides_neither_behind_a_large_file_nor_behind_other_archives() {
     let (before, after) = last.split_at(memchr::memmem::find(&last, b"--b\r\n").unwrap());
     for message in [behind, [before, other.repeat(30).as_bytes(), after].concat()] {
         let view = View::new(&message, &limits());
-        assert!(view.archived.kinds().any(|(extension, ..)| extension == "exe"));
+        assert!(view.archived.kinds().any(|kind| kind.extension == "exe"));
     }
 }
 
@@ -216,8 +216,8 @@ fn archives_in_archives_are_looked_into() {
             for octets in [octets, deeper] {
                 let message = attached("Content-Type: application/zip; name=a.zip", &octets);
                 let view = View::new(&message, &limits());
-                let exe = view.archived.kinds().find(|(extension, ..)| *extension == "exe");
-                assert_eq!(exe, Some(("exe", false, "b.exe")), "{name} {method}");
+                let exe = view.archived.kinds().find(|kind| kind.extension == "exe");
+                assert_eq!(exe.map(|kind| (kind.is_encrypted, kind.name)), Some((false, "b.exe")), "{name} {method}");
                 let is_page = name.ends_with("ZIP");
                 assert_eq!(attached_text(&view), if is_page { "verify\n" } else { "" }, "{name} {method}");
                 assert_eq!(view.archived.page.is_some(), is_page);
@@ -225,7 +225,7 @@ fn archives_in_archives_are_looked_into() {
         }
     }
     let attached = attached("Content-Type: application/octet-stream; name=a.dat", rar);
-    assert!(View::new(&attached, &limits()).archived.kinds().any(|(extension, ..)| extension == "exe"));
+    assert!(View::new(&attached, &limits()).archived.kinds().any(|kind| kind.extension == "exe"));
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn files_in_what_outlook_sends_are_attachments() {
     let names: Vec<&str> = view.parts.iter().filter_map(|part| part.file_name.as_deref()).collect();
     assert_eq!(names, ["winmail.dat", "a.pdf.exe", "a.html", "b.zip", "c.js"]);
     assert_eq!((attached_text(&view), view.attached_html.password_fields), ("verify\n", 1));
-    assert!(view.archived.kinds().any(|(extension, ..)| extension == "exe"));
+    assert!(view.archived.kinds().any(|kind| kind.extension == "exe"));
     assert_eq!(view.own_text(), "s\nsee it\n");
     for end in 0..octets.len() {
         let message = attached("Content-Type: application/ms-tnef", &octets[..end]);

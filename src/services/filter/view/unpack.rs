@@ -1,6 +1,6 @@
 //! What is in attached archives.
 
-use super::archive::{self, Member};
+use super::archive::{self, Contents, Member};
 use super::parts::{Page, Part, extension};
 use super::{HtmlFacts, Limit, View, decode, html, rar, seven};
 
@@ -29,8 +29,8 @@ struct Left<'r> {
 struct Found {
     /// How many files there are.
     files: usize,
-    /// The first page.
-    page: Option<String>,
+    /// What they are.
+    contents: Contents,
 }
 
 /// Whether a file with this extension, in lower case, is an archive that is looked into.
@@ -57,11 +57,11 @@ impl View<'_> {
             let facts: HtmlFacts = self.attached_html.clone();
             let mut found = Found::default();
             self.look_into(&octets, 0, &mut left, &mut found);
-            if found.files > MAX_ENCLOSED {
+            let has_many = found.files > MAX_ENCLOSED;
+            if has_many {
                 self.attached_html = facts;
-            } else {
-                self.archived.page = self.archived.page.take().or(found.page);
             }
+            self.archived.add(found.contents, has_many);
         }
     }
 
@@ -71,7 +71,7 @@ impl View<'_> {
         let mut packed_inside = 2 * octets.len();
         for member in members(octets) {
             let extension = extension(&member.name);
-            self.archived.note(&extension, &member);
+            found.contents.note(&extension, &member);
             found.files += usize::from(!member.name.ends_with('/'));
             if is_archive_name(&extension) {
                 let is_read = depth >= DEEPEST || (extension == "zip" && member.is_stored());
@@ -82,7 +82,7 @@ impl View<'_> {
                 continue;
             }
             let Some(page) = Page::of(&extension) else { continue };
-            found.page.get_or_insert_with(|| member.name.clone());
+            found.contents.page.get_or_insert_with(|| member.name.clone());
             if *left.room == 0 || left.pages == 0 || packed == 0 {
                 self.reached.push(Limit::Decoded);
                 self.reached.dedup();
