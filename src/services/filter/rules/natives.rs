@@ -51,6 +51,7 @@ const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("attachment_double_extension", 0, attachments::double_extension),
     ("attachment_program_inside", 0, attachments::program_inside),
     ("attachment_page_inside", 0, attachments::page_inside),
+    ("attachment_macros", 1, attachments::macros),
     ("attachment_encrypted", 0, attachments::encrypted),
     ("attachment_disguised", 0, attachments::disguised),
     ("attachment_direction_override", 0, attachments::direction_override),

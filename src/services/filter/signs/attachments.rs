@@ -1,6 +1,6 @@
 //! Signs in the structure of a message and in its attachments.
 
-use super::number;
+use super::{number, office};
 use crate::services::filter::rules::Facts;
 use crate::services::filter::view::{Kind, Part, extension, saved_name};
 
@@ -8,7 +8,7 @@ fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)>
     facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
 }
 
-/// Extensions that Windows runs when they are opened.
+/// Extensions that Windows runs when they are opened, or that lead it to a program, a server or settings of somebody else's.
 const PROGRAMS: &[&str] = &[
     "exe",
     "scr",
@@ -55,7 +55,31 @@ const PROGRAMS: &[&str] = &[
     "iqy",
     "slk",
     "one",
+    "onepkg",
     "ace",
+    "appcontent-ms",
+    "appinstaller",
+    "appref-ms",
+    "appxbundle",
+    "diagcab",
+    "hlp",
+    "jnlp",
+    "library-ms",
+    "msixbundle",
+    "msu",
+    "ps1xml",
+    "psm1",
+    "pyw",
+    "pyz",
+    "rdp",
+    "search-ms",
+    "searchconnector-ms",
+    "settingcontent-ms",
+    "theme",
+    "themepack",
+    "website",
+    "wsb",
+    "wsc",
 ];
 
 /// Those of them that sources, sites and their tools have, too.
@@ -74,6 +98,22 @@ pub fn name(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
         })
         .map(shortened)
 }
+
+/// A document with macros: by its extension, also in an archive, or by what is in it. `arguments` are the extensions.
+pub fn macros(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    let is_meant = |kind: &Kind<'_>| arguments.iter().any(|extension| extension == kind.extension);
+    name(facts, arguments)
+        .or_else(|| inside(facts, is_meant))
+        .or_else(|| facts.view.archived.macros.as_deref().map(shortened))
+        .or_else(|| {
+            let mut parts = facts.view.parts.iter().filter(|part| !part.is_container() && !part.is_text());
+            let found = parts.find(|part| office::is_document(&part.octets(8)) && office::runs(&part.octets(MOST)))?;
+            Some(shortened(found.file_name.as_deref().unwrap_or_default()))
+        })
+}
+
+/// Most octets of a document that are looked at.
+const MOST: usize = 32 << 20;
 
 /// `invoice.pdf.exe`: a harmless extension before a dangerous one.
 pub fn double_extension(facts: &Facts<'_>, _: &[String]) -> Option<String> {
@@ -247,6 +287,29 @@ mod tests {
             let message = [&b"Content-Type: application/zip; name=a.zip\r\n\r\n"[..], zip.as_slice()].concat();
             let view = View::new(&message, &LimitSettings::default());
             assert_eq!(program_inside(&Facts::of(&view), &[]).is_some(), is_found, "{name} {others}");
+        }
+    }
+
+    #[test]
+    fn documents_with_macros_are_known_by_their_content() {
+        let extensions = ["docm".to_owned(), "xlsm".to_owned()];
+        let zip = |name: &str| {
+            let length = [u8::try_from(name.len()).unwrap()];
+            [&b"PK\x03\x04"[..], &[0; 22], &length, &[0; 3], name.as_bytes()].concat()
+        };
+        for (name, content, is_found) in [
+            ("a.docm", b"x".to_vec(), true),
+            ("a.docx", zip("word/document.xml"), false),
+            ("a.doc", zip("word/vbaProject.bin"), true),
+            ("a.zip", zip("x/a.xlsm"), true),
+            ("a.xls", office::sample("Workbook_Open"), true),
+            ("a.xls", office::sample("Sheet1"), false),
+            ("a.xls", b"Workbook_Open".to_vec(), false),
+        ] {
+            let fields = format!("Content-Type: application/octet-stream; name={name}\r\n\r\n");
+            let message = [fields.as_bytes(), content.as_slice()].concat();
+            let view = View::new(&message, &LimitSettings::default());
+            assert_eq!(macros(&Facts::of(&view), &extensions).is_some(), is_found, "{name}");
         }
     }
 
