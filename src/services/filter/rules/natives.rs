@@ -67,6 +67,7 @@ const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("from_brand", 0, header::brand),
     ("from_is_recipient", 0, header::from_is_recipient),
     ("reply_to_elsewhere", 0, header::reply_to_elsewhere),
+    ("sent_by_list", 0, header::sent_by_list),
     ("free_mail", 1, header::free_mail),
     ("mixed_scripts", 1, header::mixed_scripts),
     ("invisible_characters", 2, header::invisible_characters),
