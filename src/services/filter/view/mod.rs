@@ -16,6 +16,7 @@ mod received;
 mod seven;
 mod sheet;
 mod style;
+mod tar;
 mod unpack;
 
 pub use archive::{Contents, Kind};

@@ -33,6 +33,12 @@ fn zip_of(files: &[(&str, &[u8])], method: ::zip::CompressionMethod) -> Vec<u8> 
     archive.finish().unwrap().into_inner()
 }
 
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// The text of the attached files.
 fn attached_text<'v>(view: &'v View<'_>) -> &'v str {
     &view.body[view.attached_from..]
@@ -209,7 +215,10 @@ fn archives_in_archives_are_looked_into() {
     use ::zip::CompressionMethod::{Deflated, Stored};
     let page = zip(&[("b.exe", "MZ"), ("a.html", "<p>verify")]);
     let rar = b"Rar!\x1a\x07\x01\0\0\0\0\0\x0d\x02\0\0\0\0\0\0\x05b.exe";
-    for (name, inner) in [("x/Inner.ZIP", page.as_slice()), ("x.rar", &rar[..])] {
+    let tar = tar::sample(&[("b.exe", b"MZ")]);
+    for (name, inner) in
+        [("x/Inner.ZIP", page.as_slice()), ("x.rar", &rar[..]), ("x.tar", &tar), ("x.tgz", &gzip(&tar))]
+    {
         for method in [Deflated, Stored] {
             let octets = zip_of(&[("a.txt", &b"plain"[..]), (name, inner)], method);
             let deeper = zip_of(&[("c.zip", &octets)], method);
@@ -266,5 +275,22 @@ fn files_in_what_outlook_sends_are_attachments() {
     for end in 0..octets.len() {
         let message = attached("Content-Type: application/ms-tnef", &octets[..end]);
         assert_eq!(View::new(&message, &limits()).own_text(), "s\nsee it\n");
+    }
+}
+
+#[test]
+fn a_gzip_file_has_a_name() {
+    let named = flate2::GzBuilder::new().filename("b.exe").write(Vec::new(), flate2::Compression::default());
+    let named = named.finish().unwrap();
+    for (name, content, is_found) in [
+        ("a.gz", named, true),
+        ("b.exe.GZ", gzip(b"MZ"), true),
+        ("a.xml.gz", gzip(b"<feedback/>"), false),
+        ("a.bin", gzip(&tar::sample(&[("b.exe", b"MZ")])), true),
+        ("a.gz", gzip(&vec![b' '; 9 << 20]), false),
+    ] {
+        let message = attached(&format!("Content-Type: application/gzip; name={name}"), &content);
+        let view = View::new(&message, &limits());
+        assert_eq!(view.archived.kinds().any(|kind| kind.extension == "exe"), is_found, "{name}");
     }
 }

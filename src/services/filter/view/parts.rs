@@ -66,7 +66,7 @@ impl Part<'_> {
             unpack::is_archive_name(&extension)
                 || matches!(self.media_type.as_str(), "application/zip" | "application/x-zip-compressed")
         };
-        !self.is_container() && extension != "epub" && (is_called() || unpack::is_archive(&self.octets(8)))
+        !self.is_container() && extension != "epub" && (is_called() || unpack::is_archive(&self.octets(unpack::HEAD)))
     }
 
     /// Whether it contains other parts.

@@ -1,8 +1,12 @@
 //! What is in attached archives.
 
+use std::io::Read as _;
+
+use flate2::bufread::GzDecoder;
+
 use super::archive::{self, Contents, Member};
-use super::parts::{Page, Part, extension};
-use super::{HtmlFacts, Limit, View, decode, html, rar, seven};
+use super::parts::{Page, Part, extension, saved_name};
+use super::{HtmlFacts, Limit, View, decode, html, rar, seven, tar};
 
 /// Most octets of pages in an archive that are unpacked.
 const MAX_PACKED: usize = 4 << 20;
@@ -35,17 +39,48 @@ struct Found {
 
 /// Whether a file with this extension, in lower case, is an archive that is looked into.
 pub fn is_archive_name(extension: &str) -> bool {
-    matches!(extension, "zip" | "rar" | "7z")
+    matches!(extension, "zip" | "rar" | "7z" | "tar" | "gz" | "tgz")
 }
 
+/// Octets by which an archive is known.
+pub const HEAD: usize = 512;
+/// RFC 1952 §2.3.1, with the only method there is.
+const GZIP: &[u8] = b"\x1f\x8b\x08";
+
 /// Whether something that begins with these octets is such an archive.
-pub fn is_archive(octets: &[u8]) -> bool {
-    octets.starts_with(b"PK\x03\x04") || rar::is_archive(octets) || seven::is_archive(octets)
+pub fn is_archive(head: &[u8]) -> bool {
+    head.starts_with(GZIP) || is_packed(head)
+}
+
+/// The same, of several files.
+fn is_packed(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || rar::is_archive(head) || seven::is_archive(head) || tar::is_archive(head)
 }
 
 /// The files of an archive of any kind: programs look at more than its name.
 fn members(octets: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    archive::members(octets).chain(rar::members(octets)).chain(seven::members(octets))
+    let others = rar::members(octets).into_iter().chain(seven::members(octets)).chain(tar::members(octets));
+    archive::members(octets).chain(others)
+}
+
+/// The name of the file in a gzip file, if it is told, and its content if that is an archive, at most `room` octets.
+fn unzipped(octets: &[u8], room: usize) -> (String, Vec<u8>) {
+    let mut decoder = GzDecoder::new(octets);
+    let mut content = Vec::new();
+    // What comes before any damage counts.
+    let _damage = decoder.by_ref().take(HEAD.min(room) as u64).read_to_end(&mut content);
+    if is_packed(&content) {
+        let _damage = decoder.by_ref().take(room.saturating_sub(content.len()) as u64).read_to_end(&mut content);
+    } else {
+        content.clear();
+    }
+    let name = decoder.header().and_then(|header| header.filename()).unwrap_or_default();
+    (String::from_utf8_lossy(name).into_owned(), content)
+}
+
+/// Notes the name of a file.
+fn note(name: &str, contents: &mut Contents) {
+    contents.note(&extension(name), &Member::named(name.as_bytes(), false));
 }
 
 impl View<'_> {
@@ -57,6 +92,11 @@ impl View<'_> {
             let facts: HtmlFacts = self.attached_html.clone();
             let mut found = Found::default();
             self.look_into(&octets, 0, &mut left, &mut found);
+            // Without another name, the file in a gzip file gets this one.
+            let name = saved_name(part.file_name.as_deref().unwrap_or_default());
+            if octets.starts_with(GZIP) && extension(&name) == "gz" {
+                note(&name[..name.len() - ".gz".len()], &mut found.contents);
+            }
             let has_many = found.files > MAX_ENCLOSED;
             if has_many {
                 self.attached_html = facts;
@@ -69,6 +109,12 @@ impl View<'_> {
         // For what the headers say, and what the list says.
         let mut packed = 2 * octets.len().min(MAX_PACKED);
         let mut packed_inside = 2 * octets.len();
+        if octets.starts_with(GZIP) && depth < DEEPEST {
+            let (name, inside) = unzipped(octets, left.inside);
+            note(&name, &mut found.contents);
+            left.inside = left.inside.saturating_sub(inside.len());
+            self.look_into(&inside, depth + 1, left, found);
+        }
         for member in members(octets) {
             let extension = extension(&member.name);
             found.contents.note(&extension, &member);
