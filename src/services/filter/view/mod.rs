@@ -9,6 +9,7 @@ mod elements;
 mod fields;
 mod html;
 mod links;
+mod lzma;
 mod markup;
 mod parts;
 mod rar;
