@@ -294,3 +294,13 @@ fn a_gzip_file_has_a_name() {
         assert_eq!(view.archived.kinds().any(|kind| kind.extension == "exe"), is_found, "{name}");
     }
 }
+
+#[test]
+fn countless_files_in_archives_are_a_sign() {
+    let many = format!("--b\r\nContent-Type: application/zip\r\n\r\n{}\r\n", "PK\u{3}\u{4}".repeat(60_000));
+    for (archives, reached) in [(1, &[][..]), (6, &[Limit::Parts])] {
+        let message = attached("Content-Type: text/plain", many.repeat(archives).as_bytes());
+        let view = View::new(&message, &limits());
+        assert_eq!(view.reached, reached, "{archives}");
+    }
+}

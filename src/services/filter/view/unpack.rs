@@ -19,8 +19,13 @@ const DEEPEST: u32 = 3;
 /// Most octets of archives in the archives of a message that are unpacked.
 const MAX_INSIDE: usize = 8 << 20;
 
+/// Most files in the archives of a message that are looked at.
+const MAX_FILES: usize = 300_000;
+
 /// What may still be read of a message.
 struct Left<'r> {
+    /// Files in archives.
+    files: usize,
     /// Octets of text.
     room: &'r mut usize,
     pages: usize,
@@ -86,7 +91,7 @@ fn note(name: &str, contents: &mut Contents) {
 impl View<'_> {
     /// Notes what is in archives, and reads the pages in them as far as there is room.
     pub(super) fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
-        let mut left = Left { room, pages: MAX_PAGES, inside: MAX_INSIDE };
+        let mut left = Left { files: MAX_FILES, room, pages: MAX_PAGES, inside: MAX_INSIDE };
         for part in parts.iter().filter(|part| part.is_archive()) {
             let octets = part.octets(archive::ROOM);
             let facts: HtmlFacts = self.attached_html.clone();
@@ -116,6 +121,12 @@ impl View<'_> {
             self.look_into(&inside, depth + 1, left, found);
         }
         for member in members(octets) {
+            if left.files == 0 {
+                self.reached.push(Limit::Parts);
+                self.reached.dedup();
+                return;
+            }
+            left.files -= 1;
             let extension = extension(&member.name);
             found.contents.note(&extension, &member);
             found.files += usize::from(!member.name.ends_with('/'));
