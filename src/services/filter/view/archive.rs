@@ -118,9 +118,10 @@ pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
     let reach = memchr::memmem::find_iter(zip, LOCAL).nth(MOST).unwrap_or(zip.len());
     let headers = memchr::memmem::find_iter(zip, LOCAL).take(MOST).filter_map(move |at| by_header(zip, at));
     // The content of a file may have any number of signatures, but it is no part of the list.
-    let places = listed(zip, start).take_while(move |at| *at < end).take(MOST);
-    let others = memchr::memmem::find_iter(zip, CENTRAL).filter(move |at| !(start..end).contains(at)).take(MOST);
-    headers.chain(places.chain(others).filter_map(move |at| by_entry(zip, at, begin, reach)))
+    let places = move || listed(zip, start).take_while(move |at| *at < end).take(MOST);
+    let known = places().last().map_or(0..0, |last| start..last + 1);
+    let others = memchr::memmem::find_iter(zip, CENTRAL).filter(move |at| !known.contains(at)).take(MOST);
+    headers.chain(places().chain(others).filter_map(move |at| by_entry(zip, at, begin, reach)))
 }
 
 /// Where the archive begins, from which places in the list are counted, and where its list is: by the record at its end, as programs
@@ -291,6 +292,12 @@ mod tests {
         assert_eq!(read(&renamed), [("a.txt".to_owned(), content.clone()), ("a.htm".to_owned(), content.clone())]);
         let behind = [LOCAL, &[0; 40], &renamed].concat();
         assert_eq!(read(&behind).last(), Some(&("a.htm".to_owned(), content.clone())));
+        // Where the record at the end is wrong about the length of the list, and thus about its beginning.
+        let end = memchr::memmem::rfind(&renamed, END).unwrap();
+        let mut misplaced = renamed.clone();
+        misplaced[end + 12] += 1;
+        misplaced[end + 16] -= 1;
+        assert_eq!(read(&misplaced).last(), Some(&("a.htm".to_owned(), content.clone())));
         let shortened = patched(zip.clone(), LOCAL, 18, &[0; 4]);
         assert_eq!(read(&shortened)[1], ("a.txt".to_owned(), content));
         for (signature, at) in [(LOCAL, 6), (CENTRAL, 8)] {
