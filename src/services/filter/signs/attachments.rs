@@ -83,7 +83,8 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// Those of them that sources, sites and their tools have, too.
-const SOURCES: &[&str] = &["bat", "cmd", "inf", "jar", "js", "mdb", "ps1", "reg", "url", "vb"];
+const SOURCES: &[&str] =
+    &["bat", "cmd", "com", "hlp", "inf", "jar", "js", "mdb", "ps1", "ps1xml", "psm1", "reg", "theme", "url", "vb"];
 
 /// Images of disks, which Windows opens like folders. What is in them does not count as coming from elsewhere.
 const IMAGES: &[&str] = &["img", "iso", "vhd", "vhdx", "wim"];
