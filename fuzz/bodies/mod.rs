@@ -4,6 +4,7 @@
 //! every input that has ever broken one, so that they are checked without a fuzzer too.
 
 pub mod address;
+pub mod attached;
 pub mod calendar;
 pub mod filters;
 pub mod header;
@@ -30,6 +31,7 @@ pub type Body = fn(&[u8]);
 /// All bodies, by the names of their targets.
 pub const ALL: &[(&str, Body)] = &[
     ("address", address::run),
+    ("attached", attached::run),
     ("calendar", calendar::run),
     ("filters", filters::run),
     ("header", header::run),

@@ -45,6 +45,17 @@ pub fn message(octets: &[u8], header: &HeaderSection<'_>) -> Option<Vec<u8>> {
     Container::read(octets).map(|container| container.message(header))
 }
 
+/// Whether this is the beginning of a container.
+pub fn is_container(octets: &[u8]) -> bool {
+    Octets(octets).u32() == Some(SIGNATURE)
+}
+
+/// The names and contents of the files in a container, as far as it can be read; `None` when it is no container.
+pub fn files(octets: &[u8]) -> Option<Vec<(String, &[u8])>> {
+    let files = Container::read(octets)?.files;
+    Some(files.into_iter().map(|file| (file.shown_name().to_owned(), file.content)).collect())
+}
+
 impl<'a> Container<'a> {
     fn read(octets: &'a [u8]) -> Option<Self> {
         let mut rest = Octets(octets);
@@ -166,11 +177,16 @@ impl<'a> Container<'a> {
 }
 
 impl File<'_> {
+    /// The name without a path.
+    fn shown_name(&self) -> &str {
+        self.name.rsplit(['/', '\\']).next().unwrap_or_default()
+    }
+
     fn fields(&self) -> String {
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '+' | '_');
         let known = self.kind.len() < 100 && self.kind.contains('/') && self.kind.chars().all(is_word);
         let kind = if known { self.kind.as_str() } else { "application/octet-stream" };
-        let name = match self.name.rsplit(['/', '\\']).next().unwrap_or_default() {
+        let name = match self.shown_name() {
             "" if kind == KIND => "message.dat",
             name => name,
         };
@@ -433,6 +449,11 @@ mod tests {
         }
         let (kind, name, content) = &found[4];
         assert_eq!((kind.as_str(), name.as_str(), found.len()), (KIND, "message.dat", 5));
+        let octets = sample();
+        let listed = files(&octets).unwrap();
+        let listed: Vec<(&str, &[u8])> = listed.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+        assert_eq!(listed[..2], [("Überblick 1.pdf", &b"%PDF content"[..]), ("b.txt", &b"beside"[..])]);
+        assert!(listed.len() == 3 && is_container(listed[2].1) && files(b"no container").is_none());
         let inner = message(content, &HeaderSection::of(b"Subject: kept\r\n\r\n")).unwrap();
         assert_eq!(HeaderSection::of(&inner).first("Subject").unwrap().text(), "kept");
         assert_eq!(parts(&inner), [("text/plain".to_owned(), String::new(), b"Deep".to_vec())]);

@@ -224,6 +224,22 @@ fn only_real_lists_put_themselves_in_the_place_of_authors() {
 }
 
 #[test]
+fn only_what_a_list_has_sent_is_its_mail() {
+    let rules = RuleSet::compile([("builtin.cf", BUILTIN)]);
+    let message = b"From: ann@dev.example\r\nList-Id: <users.lists.example>\r\nX-Priority: 3\r\nSubject: x\r\n\r\n\
+        see https://bit.ly/x\r\n";
+    let view = View::new(message, &LimitSettings::default());
+    for (shown, is_list) in [(None, true), (Some("lists.example"), true), (Some("dev.example"), false)] {
+        let shown = shown.map(|domain: &str| [domain.to_owned()]);
+        let shown = shown.as_ref().map(|domains| &domains[..]);
+        let signals = rules.evaluate(&Facts { shown, is_stranger: true, ..Facts::of(&view) });
+        for rule in ["LINK_SHORTENER", "SHORT_WITH_LINK", "PRIORITY_WITHOUT_TOOL"] {
+            assert_eq!(signals.iter().any(|signal| signal.name == rule), !is_list, "{rule} {shown:?}");
+        }
+    }
+}
+
+#[test]
 fn web_sites_write_with_usual_programs() {
     let by = |script: &str| format!("X-PHP-Originating-Script: 33:{script}\nSubject: x\n\nx\n");
     check(&[

@@ -1,14 +1,14 @@
 //! Signs in the structure of a message and in its attachments.
 
-use super::number;
+use super::{number, office};
 use crate::services::filter::rules::Facts;
-use crate::services::filter::view::{Part, extension, saved_name};
+use crate::services::filter::view::{Kind, Part, extension, saved_name};
 
 fn named<'f>(facts: &Facts<'f>) -> impl Iterator<Item = (&'f Part<'f>, &'f str)> {
     facts.view.parts.iter().filter_map(|p| p.file_name.as_deref().map(|n| (p, n)))
 }
 
-/// Extensions that Windows runs when they are opened.
+/// Extensions that Windows runs when they are opened, or that lead it to a program, a server or settings of somebody else's.
 const PROGRAMS: &[&str] = &[
     "exe",
     "scr",
@@ -55,8 +55,39 @@ const PROGRAMS: &[&str] = &[
     "iqy",
     "slk",
     "one",
+    "onepkg",
     "ace",
+    "appcontent-ms",
+    "appinstaller",
+    "appref-ms",
+    "appxbundle",
+    "diagcab",
+    "hlp",
+    "jnlp",
+    "library-ms",
+    "msixbundle",
+    "msu",
+    "ps1xml",
+    "psm1",
+    "pyw",
+    "pyz",
+    "rdp",
+    "search-ms",
+    "searchconnector-ms",
+    "settingcontent-ms",
+    "theme",
+    "themepack",
+    "website",
+    "wsb",
+    "wsc",
 ];
+
+/// Those of them that sources, sites and their tools have, too.
+const SOURCES: &[&str] =
+    &["bat", "cmd", "com", "hlp", "inf", "jar", "js", "mdb", "ps1", "ps1xml", "psm1", "reg", "theme", "url", "vb"];
+
+/// Images of disks, which Windows opens like folders. What is in them does not count as coming from elsewhere.
+const IMAGES: &[&str] = &["img", "iso", "vhd", "vhdx", "wim"];
 
 /// An attachment with one of the given extensions; `programs` stands for everything Windows runs.
 pub fn name(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
@@ -68,6 +99,22 @@ pub fn name(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
         })
         .map(shortened)
 }
+
+/// A document with macros: by its extension, also in an archive, or by what is in it. `arguments` are the extensions.
+pub fn macros(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
+    let is_meant = |kind: &Kind<'_>| arguments.iter().any(|extension| extension == kind.extension);
+    name(facts, arguments)
+        .or_else(|| inside(facts, is_meant))
+        .or_else(|| facts.view.archived.macros.as_deref().map(shortened))
+        .or_else(|| {
+            let mut parts = facts.view.parts.iter().filter(|part| !part.is_container() && !part.is_text());
+            let found = parts.find(|part| office::is_document(&part.octets(8)) && office::runs(&part.octets(MOST)))?;
+            Some(shortened(found.file_name.as_deref().unwrap_or_default()))
+        })
+}
+
+/// Most octets of a document that are looked at.
+const MOST: usize = 32 << 20;
 
 /// `invoice.pdf.exe`: a harmless extension before a dangerous one.
 pub fn double_extension(facts: &Facts<'_>, _: &[String]) -> Option<String> {
@@ -105,9 +152,12 @@ pub fn direction_override(facts: &Facts<'_>, _: &[String]) -> Option<String> {
     named(facts).map(|(_, name)| name).find(|n| n.contains(['\u{202e}', '\u{202d}', '\u{2067}'])).map(shortened)
 }
 
-/// An archive that contains a program, by the names in it.
+/// An archive that contains a program, or a disk with one, by the names in it.
 pub fn program_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |extension, _| PROGRAMS.contains(&extension))
+    inside(facts, |kind| {
+        let is_program = PROGRAMS.contains(&kind.extension) || IMAGES.contains(&kind.extension);
+        is_program && !(kind.is_of_many && SOURCES.contains(&kind.extension))
+    })
 }
 
 /// An archive of few files that contains a page for browsers, by the names in it.
@@ -117,13 +167,12 @@ pub fn page_inside(facts: &Facts<'_>, _: &[String]) -> Option<String> {
 
 /// An archive whose content is encrypted, so that no scanner can look into it.
 pub fn encrypted(facts: &Facts<'_>, _: &[String]) -> Option<String> {
-    inside(facts, |_, is_encrypted| is_encrypted)
+    inside(facts, |kind| kind.is_encrypted)
 }
 
-/// The name of such a file in an archive, by its extension and whether it is encrypted.
-fn inside(facts: &Facts<'_>, is_meant: fn(&str, bool) -> bool) -> Option<String> {
-    let mut kinds = facts.view.archived.kinds();
-    kinds.find(|(extension, is_encrypted, _)| is_meant(extension, *is_encrypted)).map(|(.., name)| shortened(name))
+/// The name of such a file in an archive.
+fn inside(facts: &Facts<'_>, is_meant: impl Fn(&Kind<'_>) -> bool) -> Option<String> {
+    facts.view.archived.kinds().find(is_meant).map(|kind| shortened(kind.name))
 }
 
 /// A program or archive under the name or media type of something harmless.
@@ -218,6 +267,51 @@ mod tests {
         let message = [&b"Content-Type: application/zip; name=a.zip\r\n\r\n"[..], zip.as_slice()].concat();
         let view = View::new(&message, &LimitSettings::default());
         assert_eq!(program_inside(&Facts::of(&view), &[]).as_deref(), Some("a.exe"));
+    }
+
+    #[test]
+    fn sources_in_an_archive_are_no_program() {
+        let header = |name: &str| {
+            let length = [u8::try_from(name.len()).unwrap()];
+            [&b"PK\x03\x04"[..], &[0; 22], &length, &[0; 3], name.as_bytes()].concat()
+        };
+        for (name, others, is_found) in [
+            ("web/app.js", 20, false),
+            ("web/app.js", 2, true),
+            ("app.js", 20, true),
+            ("web/setup.exe", 20, true),
+            ("web/disk.iso", 20, true),
+            ("disk.IMG", 0, true),
+            ("a.txt", 0, false),
+        ] {
+            let zip = [header("web/a.txt").repeat(others), header(name)].concat();
+            let message = [&b"Content-Type: application/zip; name=a.zip\r\n\r\n"[..], zip.as_slice()].concat();
+            let view = View::new(&message, &LimitSettings::default());
+            assert_eq!(program_inside(&Facts::of(&view), &[]).is_some(), is_found, "{name} {others}");
+        }
+    }
+
+    #[test]
+    fn documents_with_macros_are_known_by_their_content() {
+        let extensions = ["docm".to_owned(), "xlsm".to_owned()];
+        let zip = |name: &str| {
+            let length = [u8::try_from(name.len()).unwrap()];
+            [&b"PK\x03\x04"[..], &[0; 22], &length, &[0; 3], name.as_bytes()].concat()
+        };
+        for (name, content, is_found) in [
+            ("a.docm", b"x".to_vec(), true),
+            ("a.docx", zip("word/document.xml"), false),
+            ("a.doc", zip("word/vbaProject.bin"), true),
+            ("a.zip", zip("x/a.xlsm"), true),
+            ("a.xls", office::sample("Workbook_Open"), true),
+            ("a.xls", office::sample("Sheet1"), false),
+            ("a.xls", b"Workbook_Open".to_vec(), false),
+        ] {
+            let fields = format!("Content-Type: application/octet-stream; name={name}\r\n\r\n");
+            let message = [fields.as_bytes(), content.as_slice()].concat();
+            let view = View::new(&message, &LimitSettings::default());
+            assert_eq!(macros(&Facts::of(&view), &extensions).is_some(), is_found, "{name}");
+        }
     }
 
     #[test]

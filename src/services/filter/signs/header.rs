@@ -41,9 +41,19 @@ pub fn repeated(facts: &Facts<'_>, arguments: &[String]) -> Option<String> {
     arguments.iter().find(|name| facts.view.all(name).nth(1).is_some()).cloned()
 }
 
-/// A mailing list, which may put itself in the author's place: the name or Reply-To then says who has written. Anybody can write this
-/// field. So the list's domain must have sent the message, and not be a stranger's, as far as anybody has looked.
+/// A mailing list, which may put itself in the author's place: the name or Reply-To then says who has written. It must not be a
+/// stranger's, as far as anybody has looked.
 fn is_list(facts: &Facts<'_>) -> bool {
+    is_sent_by_list(facts) && (facts.shown.is_none() || !facts.is_stranger)
+}
+
+/// A message of a mailing list, or of whoever calls themselves one: its domain has sent the message.
+pub fn sent_by_list(facts: &Facts<'_>, _: &[String]) -> Option<String> {
+    is_sent_by_list(facts).then(String::new)
+}
+
+/// Anybody can write this field. So the list's domain must have sent the message, as far as anybody has looked.
+fn is_sent_by_list(facts: &Facts<'_>) -> bool {
     let Some(field) = facts.view.field("List-Id") else { return false };
     let Some(shown) = facts.shown else { return true };
     // RFC 2919 §3: a description may come before the identifier.
@@ -51,7 +61,7 @@ fn is_list(facts: &Facts<'_>) -> bool {
     let id = id.split('>').next().unwrap_or_default().trim().to_ascii_lowercase();
     let list = registered(&id);
     let mut hosts = shown.iter().map(String::as_str).chain(facts.client_name.verified());
-    list.contains('.') && !facts.is_stranger && hosts.any(|host| registered(host) == list)
+    list.contains('.') && hosts.any(|host| registered(host) == list)
 }
 
 /// A display name that is an address of another domain.

@@ -6,6 +6,7 @@ pub mod header;
 pub mod html;
 pub mod language;
 pub mod links;
+mod office;
 pub mod scripts;
 pub mod text;
 

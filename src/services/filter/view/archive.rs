@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
 
-/// Most octets of an archive that are looked at.
-pub const ROOM: usize = 4 << 20;
-/// Most headers, and most entries of the list, that are looked at.
-const MOST: usize = 10_000;
+/// Most octets of an archive that are looked at: as large as mail may be nearly everywhere.
+pub const ROOM: usize = 32 << 20;
+/// Most headers, and most entries of the list, that are looked at. As many files as the list of a plain archive can count.
+const MOST: usize = 65_535;
 /// Most octets of a name that are kept, those at its end.
 const LONGEST_NAME: usize = 256;
 
@@ -24,35 +25,75 @@ const END_LENGTH: usize = 22;
 /// APPNOTE §4.4.5.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+/// No method of theirs.
+const UNREAD: u16 = u16::MAX;
 
 /// Most kinds of files that are noted, and most characters of an extension and of a name that is noted.
 const MOST_KINDS: usize = 10_000;
 const LONGEST_EXTENSION: usize = 20;
 const LONGEST_NOTE: usize = 60;
+/// Where newer programs of Office keep the macros of a document (MS-OFFMACRO2 §2.2.1).
+const MACROS: &str = "vbaProject.bin";
 
 /// What is in the archives of a message: of each kind of file, the first.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Names by extension and whether a password is needed.
-    kinds: BTreeMap<(String, bool), String>,
+    /// Names by extension, whether a password is needed, and whether they are in folders.
+    kinds: BTreeMap<(String, bool, bool), String>,
     /// A page that is not one of many files.
     pub page: Option<String>,
+    /// Where macros of a document are.
+    pub macros: Option<String>,
+}
+
+/// A kind of files in archives.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind<'k> {
+    /// In lower case.
+    pub extension: &'k str,
+    /// Whether a password is needed.
+    pub is_encrypted: bool,
+    /// Whether it is in the folders of an archive of many files, as sources and sites are.
+    pub is_of_many: bool,
+    /// The name of the first such file.
+    pub name: &'k str,
 }
 
 impl Contents {
     /// Notes a file with this extension.
     pub fn note(&mut self, extension: &str, member: &Member<'_>) {
+        let note = || member.name.chars().take(LONGEST_NOTE).collect::<String>();
+        let (folder, name) = member.name.rsplit_once(['/', '\\']).unwrap_or(("", &member.name));
+        if name.eq_ignore_ascii_case(MACROS) {
+            self.macros.get_or_insert_with(note);
+        }
         if self.kinds.len() < MOST_KINDS {
             // No program has a longer one.
             let extension = if extension.len() > LONGEST_EXTENSION { "" } else { extension };
-            let note = || member.name.chars().take(LONGEST_NOTE).collect::<String>();
-            self.kinds.entry((extension.to_owned(), member.is_encrypted)).or_insert_with(note);
+            let key = (extension.to_owned(), member.is_encrypted, !folder.is_empty());
+            self.kinds.entry(key).or_insert_with(note);
         }
     }
 
-    /// The extension of each kind, in lower case, whether a password is needed, and the name of the first such file.
-    pub fn kinds(&self) -> impl Iterator<Item = (&str, bool, &str)> {
-        self.kinds.iter().map(|((extension, is_encrypted), name)| (extension.as_str(), *is_encrypted, name.as_str()))
+    /// Adds what is in another archive, and whether it has many files.
+    pub fn add(&mut self, other: Self, has_many: bool) {
+        for ((extension, is_encrypted, is_in_folder), name) in other.kinds {
+            if self.kinds.len() < MOST_KINDS {
+                self.kinds.entry((extension, is_encrypted, is_in_folder && has_many)).or_insert(name);
+            }
+        }
+        self.page = self.page.take().or(other.page.filter(|_| !has_many));
+        self.macros = self.macros.take().or(other.macros);
+    }
+
+    /// Each kind of file.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind<'_>> {
+        self.kinds.iter().map(|((extension, is_encrypted, is_of_many), name)| Kind {
+            extension,
+            is_encrypted: *is_encrypted,
+            is_of_many: *is_of_many,
+            name,
+        })
     }
 }
 
@@ -73,22 +114,38 @@ pub struct Member<'z> {
 /// The files of an archive, and of archives that it holds without compressing them: first by the headers before them, then those of
 /// which the list says something else. Takes time linear in the archive; nothing is unpacked.
 pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    let begin = begin(zip);
+    let (begin, Range { start, end }) = begin(zip);
+    let reach = memchr::memmem::find_iter(zip, LOCAL).nth(MOST).unwrap_or(zip.len());
     let headers = memchr::memmem::find_iter(zip, LOCAL).take(MOST).filter_map(move |at| by_header(zip, at));
-    let entries = memchr::memmem::find_iter(zip, CENTRAL).take(MOST).filter_map(move |at| by_entry(zip, at, begin));
-    headers.chain(entries)
+    // The content of a file may have any number of signatures, but it is no part of the list.
+    let places = move || listed(zip, start).take_while(move |at| *at < end).take(MOST);
+    let known = places().last().map_or(0..0, |last| start..last + 1);
+    let others = memchr::memmem::find_iter(zip, CENTRAL).filter(move |at| !known.contains(at)).take(MOST);
+    headers.chain(places().chain(others).filter_map(move |at| by_entry(zip, at, begin, reach)))
 }
 
-/// Where the archive begins, from which places in the list are counted: by the record at its end, as programs find it, or else with the
-/// first header. Something with the same signature may come before it.
-fn begin(zip: &[u8]) -> usize {
+/// Where the archive begins, from which places in the list are counted, and where its list is: by the record at its end, as programs
+/// find it. Else it begins with the first header, and its list may be anywhere. Something with the same signature may come before it.
+fn begin(zip: &[u8]) -> (usize, Range<usize>) {
     let by_end = || {
         let at = memchr::memmem::rfind(zip, END)?;
         let end = zip[at..].get(..END_LENGTH)?;
-        let begin = at.checked_sub(large(end, 12))?.checked_sub(large(end, 16))?;
-        zip[begin..].starts_with(LOCAL).then_some(begin)
+        let list = at.checked_sub(large(end, 12))?;
+        let begin = list.checked_sub(large(end, 16))?;
+        zip[begin..].starts_with(LOCAL).then_some((begin, list..at))
     };
-    by_end().or_else(|| memchr::memmem::find(zip, LOCAL)).unwrap_or(0)
+    by_end().unwrap_or_else(|| (memchr::memmem::find(zip, LOCAL).unwrap_or(0), 0..0))
+}
+
+/// The places of entries, each right behind the one before it, from this place.
+fn listed(zip: &[u8], at: usize) -> impl Iterator<Item = usize> {
+    let length = move |at: usize| {
+        let entry = zip.get(at..)?.get(..CENTRAL_LENGTH)?;
+        entry.starts_with(CENTRAL).then(|| CENTRAL_LENGTH + size(entry, 28) + size(entry, 30) + size(entry, 32))
+    };
+    let is_entry = move |at: usize| length(at).is_some();
+    let first = Some(at).filter(|at| is_entry(*at));
+    std::iter::successors(first, move |at| Some(at + length(*at)?).filter(|next| is_entry(*next)))
 }
 
 /// The file whose header is at this place.
@@ -104,8 +161,9 @@ fn by_header(zip: &[u8], at: usize) -> Option<Member<'_>> {
     })
 }
 
-/// The file that an entry of the list is about, unless the file's header says the same. `begin` is where the archive begins.
-fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
+/// The file that an entry of the list is about, unless the file's header says the same. `begin` is where the archive begins, `reach` how
+/// far headers are looked at.
+fn by_entry(zip: &[u8], at: usize, begin: usize, reach: usize) -> Option<Member<'_>> {
     let entry = zip.get(at..)?.get(..CENTRAL_LENGTH)?;
     let name_at = at + CENTRAL_LENGTH;
     let there = begin.saturating_add(large(entry, 42));
@@ -118,7 +176,8 @@ fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
         content: header.as_ref().map(|header| header.content).unwrap_or_default(),
     };
     let is_known = header.is_some_and(|header| {
-        header.name == listed.name
+        there < reach
+            && header.name == listed.name
             && header.is_encrypted == listed.is_encrypted
             && header.method == listed.method
             // Only stored content needs its length.
@@ -128,6 +187,16 @@ fn by_entry(zip: &[u8], at: usize, begin: usize) -> Option<Member<'_>> {
 }
 
 impl Member<'_> {
+    /// A file in another kind of archive, of which the content is not read.
+    pub fn named(name: &[u8], is_encrypted: bool) -> Self {
+        Self { name: text(name), is_encrypted, method: UNREAD, length: 0, content: &[] }
+    }
+
+    /// Whether the content is in the archive as it is. Another ZIP archive in it is read with the archive.
+    pub const fn is_stored(&self) -> bool {
+        self.method == STORED
+    }
+
     /// The content, as far as it can be unpacked, and at most `room` octets of it; `None` if it is encrypted or packed in an unusual way.
     /// At most `packed` octets are read, less those that are: files may overlap, and much that is packed may be nothing.
     pub fn unpack(&self, room: usize, packed: &mut usize) -> Option<Vec<u8>> {
@@ -223,6 +292,12 @@ mod tests {
         assert_eq!(read(&renamed), [("a.txt".to_owned(), content.clone()), ("a.htm".to_owned(), content.clone())]);
         let behind = [LOCAL, &[0; 40], &renamed].concat();
         assert_eq!(read(&behind).last(), Some(&("a.htm".to_owned(), content.clone())));
+        // Where the record at the end is wrong about the length of the list, and thus about its beginning.
+        let end = memchr::memmem::rfind(&renamed, END).unwrap();
+        let mut misplaced = renamed.clone();
+        misplaced[end + 12] += 1;
+        misplaced[end + 16] -= 1;
+        assert_eq!(read(&misplaced).last(), Some(&("a.htm".to_owned(), content.clone())));
         let shortened = patched(zip.clone(), LOCAL, 18, &[0; 4]);
         assert_eq!(read(&shortened)[1], ("a.txt".to_owned(), content));
         for (signature, at) in [(LOCAL, 6), (CENTRAL, 8)] {
@@ -230,6 +305,14 @@ mod tests {
             let found: Vec<_> = members(&encrypted).filter(|member| member.is_encrypted).collect();
             assert!(found.len() == 1 && found[0].unpack(1000, &mut { usize::MAX }).is_none());
         }
+    }
+
+    #[test]
+    fn signatures_in_a_file_hide_none_behind_it() {
+        let signatures = [LOCAL.repeat(MOST + 1), CENTRAL.repeat(MOST + 1)].concat();
+        let zip = zipped(&[("a.bin", signatures.as_slice()), ("b.exe", &b"MZ"[..])], CompressionMethod::Stored);
+        let found = members(&zip).find(|member| member.name == "b.exe");
+        assert_eq!(found.and_then(|member| member.unpack(2, &mut { usize::MAX })), Some(b"MZ".to_vec()));
     }
 
     #[test]

@@ -9,13 +9,18 @@ mod elements;
 mod fields;
 mod html;
 mod links;
+mod lzma;
 mod markup;
 mod parts;
+mod rar;
 mod received;
+mod seven;
 mod sheet;
 mod style;
+mod tar;
+mod unpack;
 
-pub use archive::Contents;
+pub use archive::{Contents, Kind};
 pub use fields::{Field, addresses_in};
 pub use html::HtmlFacts;
 pub use links::{Link, LinkKind, host_of, lines_for_rules, link_of};
@@ -98,7 +103,7 @@ pub struct View<'m> {
     pub html: HtmlFacts,
     /// What was noticed in attached pages, except in archives of many files.
     pub attached_html: HtmlFacts,
-    /// What is in attached ZIP archives.
+    /// What is in attached archives.
     pub archived: Contents,
     /// Limits that were reached.
     pub reached: Vec<Limit>,
@@ -106,12 +111,6 @@ pub struct View<'m> {
 
 /// Most links of each kind that are collected from one message.
 const MAX_LINKS: usize = 1000;
-/// Most archives of one message that are opened.
-const MAX_ARCHIVES: usize = 20;
-/// Most pages in them that are read.
-const MAX_PAGES: usize = 100;
-/// An archive of more files is a site, or its documentation, which may well ask for passwords.
-const MAX_ENCLOSED: usize = 10;
 
 impl<'m> View<'m> {
     /// Reads a message.
@@ -238,40 +237,6 @@ impl<'m> View<'m> {
             self.reached.push(Limit::Links);
         }
         self.reached.dedup();
-    }
-
-    /// Notes what is in archives, and reads the pages in them as far as there is room.
-    fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
-        let mut left = MAX_PAGES;
-        for part in parts.iter().filter(|part| part.is_archive()).take(MAX_ARCHIVES) {
-            let octets = part.octets(archive::ROOM);
-            // For what the headers say, and what the list says.
-            let mut packed = 2 * octets.len();
-            let (facts, mut first, mut files) = (self.attached_html.clone(), None, 0);
-            for member in archive::members(&octets) {
-                let extension = extension(&member.name);
-                self.archived.note(&extension, &member);
-                files += usize::from(!member.name.ends_with('/'));
-                let Some(page) = Page::of(&extension) else { continue };
-                first.get_or_insert_with(|| member.name.clone());
-                if *room == 0 || left == 0 || packed == 0 {
-                    self.reached.push(Limit::Decoded);
-                    self.reached.dedup();
-                    continue;
-                }
-                left -= 1;
-                if let Some(content) = member.unpack(*room, &mut packed) {
-                    let text = decode::file(&content, None);
-                    *room = room.saturating_sub(text.len());
-                    html::render_file(&text, page, self);
-                }
-            }
-            if files > MAX_ENCLOSED {
-                self.attached_html = facts;
-            } else {
-                self.archived.page = self.archived.page.take().or(first);
-            }
-        }
     }
 
     /// The text of a part, as far as there is room for it; `None` if there is none left.

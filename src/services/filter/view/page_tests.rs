@@ -19,12 +19,24 @@ fn attached(fields: &str, content: &[u8]) -> Vec<u8> {
 }
 
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+    zip_of(&files, ::zip::CompressionMethod::Deflated)
+}
+
+fn zip_of(files: &[(&str, &[u8])], method: ::zip::CompressionMethod) -> Vec<u8> {
     let mut archive = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
-        archive.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
-        archive.write_all(content.as_bytes()).unwrap();
+        let options = ::zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file(*name, options).unwrap();
+        archive.write_all(content).unwrap();
     }
     archive.finish().unwrap().into_inner()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// The text of the attached files.
@@ -175,5 +187,120 @@ fn archives_that_are_bombs_are_bounded() {
     let many = zip(&names.iter().map(|name| (name.as_str(), "<p>x")).collect::<Vec<_>>());
     let message = attached("Content-Type: application/zip", &many);
     let view = View::new(&message, &limits());
-    assert!(attached_text(&view).len() == 2 * MAX_PAGES && view.reached.contains(&Limit::Decoded));
+    assert!(attached_text(&view).len() == 2 * unpack::MAX_PAGES && view.reached.contains(&Limit::Decoded));
+}
+
+#[test]
+fn a_program_hides_neither_behind_a_large_file_nor_behind_other_archives() {
+    // Octets that do not get smaller.
+    let mut octet = 1u32;
+    let large: String = std::iter::repeat_with(|| {
+        octet = octet.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + (octet >> 26) as u8)
+    })
+    .take(7 << 20)
+    .collect();
+    let behind = attached("Content-Type: application/zip", &zip(&[("a.bin", &large), ("b.exe", "MZ")]));
+    let other = format!("--b\r\nContent-Type: application/zip\r\n\r\n{}\r\n", "PK\u{3}\u{4}");
+    let last = attached("Content-Type: application/zip", &zip(&[("b.exe", "MZ")]));
+    let (before, after) = last.split_at(memchr::memmem::find(&last, b"--b\r\n").unwrap());
+    for message in [behind, [before, other.repeat(30).as_bytes(), after].concat()] {
+        let view = View::new(&message, &limits());
+        assert!(view.archived.kinds().any(|kind| kind.extension == "exe"));
+    }
+}
+
+#[test]
+fn archives_in_archives_are_looked_into() {
+    use ::zip::CompressionMethod::{Deflated, Stored};
+    let page = zip(&[("b.exe", "MZ"), ("a.html", "<p>verify")]);
+    let rar = b"Rar!\x1a\x07\x01\0\0\0\0\0\x0d\x02\0\0\0\0\0\0\x05b.exe";
+    let tar = tar::sample(&[("b.exe", b"MZ")]);
+    for (name, inner) in
+        [("x/Inner.ZIP", page.as_slice()), ("x.rar", &rar[..]), ("x.tar", &tar), ("x.tgz", &gzip(&tar))]
+    {
+        for method in [Deflated, Stored] {
+            let octets = zip_of(&[("a.txt", &b"plain"[..]), (name, inner)], method);
+            let deeper = zip_of(&[("c.zip", &octets)], method);
+            for octets in [octets, deeper] {
+                let message = attached("Content-Type: application/zip; name=a.zip", &octets);
+                let view = View::new(&message, &limits());
+                let exe = view.archived.kinds().find(|kind| kind.extension == "exe");
+                assert_eq!(exe.map(|kind| (kind.is_encrypted, kind.name)), Some((false, "b.exe")), "{name} {method}");
+                let is_page = name.ends_with("ZIP");
+                assert_eq!(attached_text(&view), if is_page { "verify\n" } else { "" }, "{name} {method}");
+                assert_eq!(view.archived.page.is_some(), is_page);
+            }
+        }
+    }
+    let attached = attached("Content-Type: application/octet-stream; name=a.dat", rar);
+    assert!(View::new(&attached, &limits()).archived.kinds().any(|kind| kind.extension == "exe"));
+}
+
+#[test]
+fn archives_in_archives_are_bounded() {
+    let large = vec![b' '; 3 << 20];
+    let inner = zip_of(&[("a.txt", &large)], ::zip::CompressionMethod::Stored);
+    let names: Vec<String> = (0..6).map(|n| format!("{n}.zip")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), inner.as_slice())).collect();
+    let octets = zip_of(&files, ::zip::CompressionMethod::Deflated);
+    let message = attached("Content-Type: application/zip", &octets);
+    let kinds = View::new(&message, &limits()).archived.kinds().count();
+    assert_eq!(kinds, 2);
+}
+
+#[test]
+fn files_in_what_outlook_sends_are_attachments() {
+    let attribute = |id: u32, data: &[u8]| {
+        let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+        [&[2u8][..], &id.to_le_bytes(), &length, data, &[0, 0]].concat()
+    };
+    let file = |name: &str, content: &[u8]| {
+        let title = attribute(0x0001_8010, format!("{name}\0").as_bytes());
+        [attribute(0x0006_9002, &[0; 14]), title, attribute(0x0006_800f, content)].concat()
+    };
+    let container = |files: &[Vec<u8>]| [&b"\x78\x9f\x3e\x22\x01\0"[..], &files.concat()].concat();
+    let inner = container(&[file("c.js", b"run()")]);
+    let page = b"<p>verify<input type=password>";
+    let archive = zip(&[("b.exe", "MZ")]);
+    let files = [file("..\\a.pdf.exe", b"MZ"), file("a.html", page), file("b.zip", &archive), file("m", &inner)];
+    let octets = container(&files);
+    let message = attached("Content-Type: application/ms-tnef; name=winmail.dat", &octets);
+    let view = View::new(&message, &limits());
+    let names: Vec<&str> = view.parts.iter().filter_map(|part| part.file_name.as_deref()).collect();
+    assert_eq!(names, ["winmail.dat", "a.pdf.exe", "a.html", "b.zip", "c.js"]);
+    assert_eq!((attached_text(&view), view.attached_html.password_fields), ("verify\n", 1));
+    assert!(view.archived.kinds().any(|kind| kind.extension == "exe"));
+    assert_eq!(view.own_text(), "s\nsee it\n");
+    for end in 0..octets.len() {
+        let message = attached("Content-Type: application/ms-tnef", &octets[..end]);
+        assert_eq!(View::new(&message, &limits()).own_text(), "s\nsee it\n");
+    }
+}
+
+#[test]
+fn a_gzip_file_has_a_name() {
+    let named = flate2::GzBuilder::new().filename("b.exe").write(Vec::new(), flate2::Compression::default());
+    let named = named.finish().unwrap();
+    for (name, content, is_found) in [
+        ("a.gz", named, true),
+        ("b.exe.GZ", gzip(b"MZ"), true),
+        ("a.xml.gz", gzip(b"<feedback/>"), false),
+        ("a.bin", gzip(&tar::sample(&[("b.exe", b"MZ")])), true),
+        ("a.gz", gzip(&vec![b' '; 9 << 20]), false),
+    ] {
+        let message = attached(&format!("Content-Type: application/gzip; name={name}"), &content);
+        let view = View::new(&message, &limits());
+        assert_eq!(view.archived.kinds().any(|kind| kind.extension == "exe"), is_found, "{name}");
+    }
+}
+
+#[test]
+fn countless_files_in_archives_are_a_sign() {
+    let many = format!("--b\r\nContent-Type: application/zip\r\n\r\n{}\r\n", "PK\u{3}\u{4}".repeat(60_000));
+    for (archives, reached) in [(1, &[][..]), (6, &[Limit::Parts])] {
+        let message = attached("Content-Type: text/plain", many.repeat(archives).as_bytes());
+        let view = View::new(&message, &limits());
+        assert_eq!(view.reached, reached, "{archives}");
+    }
 }

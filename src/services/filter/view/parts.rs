@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::fields::{self, Field};
-use super::{Limit, LimitSettings, decode};
+use super::{Limit, LimitSettings, archive, decode, unpack};
 use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
-use crate::foundations::mail::transfer;
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
+use crate::foundations::mail::{tnef, transfer};
 
 /// One part of a message.
 #[derive(Debug, Default)]
@@ -59,13 +59,14 @@ impl Part<'_> {
         by_name.or(by_type)
     }
 
-    /// Whether it is a ZIP archive, or something that programs open like one. Books are such archives, but no browser opens them.
+    /// Whether it is an archive, or something that programs open like one. Books are such archives, but no browser opens them.
     pub fn is_archive(&self) -> bool {
         let extension = extension(self.file_name.as_deref().unwrap_or_default());
         let is_called = || {
-            extension == "zip" || matches!(self.media_type.as_str(), "application/zip" | "application/x-zip-compressed")
+            unpack::is_archive_name(&extension)
+                || matches!(self.media_type.as_str(), "application/zip" | "application/x-zip-compressed")
         };
-        !self.is_container() && extension != "epub" && (is_called() || self.octets(4).starts_with(b"PK\x03\x04"))
+        !self.is_container() && extension != "epub" && (is_called() || unpack::is_archive(&self.octets(unpack::HEAD)))
     }
 
     /// Whether it contains other parts.
@@ -207,6 +208,10 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
         let part = &self.parts[index];
         if !part.is_container() {
+            if !part.is_text() && tnef::is_container(&part.octets(4)) {
+                let octets = part.octets(archive::ROOM);
+                self.files(&octets, depth + 1);
+            }
             return;
         }
         if depth >= self.limits.depth {
@@ -262,6 +267,32 @@ impl<'l, 'm> Walk<'l, 'm> {
         }
         for part in walk.parts {
             self.parts.push(part.into_owned());
+        }
+    }
+
+    /// The files in what Outlook sends instead of a multipart. Its text is mostly the same as that beside it.
+    fn files(&mut self, octets: &[u8], depth: usize) {
+        if depth > self.limits.depth {
+            self.reach(Limit::Depth);
+            return;
+        }
+        for (name, content) in tnef::files(octets).into_iter().flatten() {
+            if self.is_full() {
+                return;
+            }
+            if tnef::is_container(content) {
+                self.files(content, depth + 1);
+                continue;
+            }
+            self.parts.push(Part {
+                media_type: "application/octet-stream".to_owned(),
+                file_name: Some(name).filter(|name| !name.trim().is_empty()),
+                attachment: true,
+                saved: self.in_page,
+                content: Cow::Owned(content.to_vec()),
+                depth,
+                ..Part::default()
+            });
         }
     }
 

@@ -1,0 +1,211 @@
+//! The files in 7z archives, by the list at their end. Of several files the list is usually packed, too; nothing else is unpacked.
+
+use super::archive::Member;
+use super::lzma;
+
+/// 7zFormat.txt, “SignatureHeader”.
+const SIGNATURE: &[u8] = b"7z\xbc\xaf\x27\x1c";
+const START_LENGTH: usize = 32;
+/// How far programs look for the signature: something else may come before it.
+const FARTHEST: usize = 1 << 20;
+/// What a list begins with.
+const LIST: u8 = 1;
+const PACKED_LIST: u8 = 0x17;
+/// The property with the names.
+const NAMES: u8 = 0x11;
+/// Most places in a list that may be such a property.
+const MOST: usize = 20;
+/// Most octets of names that are read at one place.
+const MOST_OCTETS: usize = 1 << 20;
+/// The coder of packed lists (Methods.txt, “030101 - LZMA”): the length of its name and that it has properties, its name, and their length.
+const LZMA: &[u8] = b"\x23\x03\x01\x01\x05";
+/// The coder that encrypts (Methods.txt, “06F10701 - 7zAES”), after the octet with its length.
+const ENCRYPTION: &[u8] = b"\x06\xf1\x07\x01";
+
+/// The files of an archive. Takes time linear in it.
+pub fn members(octets: &[u8]) -> Vec<Member<'_>> {
+    let Some((streams, list)) = parts(octets) else { return Vec::new() };
+    match list.first() {
+        Some(&LIST) => named(list),
+        // Names that nobody sees without the password.
+        Some(&PACKED_LIST) if is_encrypted(list) => vec![Member::named(b"", true)],
+        Some(&PACKED_LIST) => unpacked(streams, list).map(|list| named(&list)).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+fn named<'a>(list: &[u8]) -> Vec<Member<'a>> {
+    let is_encrypted = is_encrypted(list);
+    names(list).map(|name| Member::named(name.as_bytes(), is_encrypted)).collect()
+}
+
+fn is_encrypted(list: &[u8]) -> bool {
+    memchr::memmem::find(list, ENCRYPTION).is_some()
+}
+
+/// Whether a file begins like such an archive.
+pub fn is_archive(octets: &[u8]) -> bool {
+    octets.starts_with(SIGNATURE)
+}
+
+/// The packed streams and what follows them, and the list of the files, which may be one of them.
+fn parts(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let begin = memchr::memmem::find(&octets[..octets.len().min(FARTHEST)], SIGNATURE)?;
+    let (start, streams) = octets[begin..].split_at_checked(START_LENGTH)?;
+    let number = |at: usize| {
+        let eight = start.get(at..)?.first_chunk()?;
+        usize::try_from(u64::from_le_bytes(*eight)).ok()
+    };
+    Some((streams, streams.get(number(12)?..)?.get(..number(20)?)?))
+}
+
+/// A packed list: one stream, which begins at a place and has a length, packed by LZMA with five octets of properties, to another length.
+/// Before its properties there may be a sum of the stream.
+fn unpacked(streams: &[u8], list: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = list.strip_prefix(&[PACKED_LIST, 6])?;
+    let at = number(&mut rest)?;
+    let mut rest = rest.strip_prefix(&[1, 9])?;
+    let length = number(&mut rest)?;
+    let rest = rest.strip_prefix(&[10, 1]).and_then(|sum| sum.get(4..)).unwrap_or(rest);
+    let rest = rest.strip_prefix(&[0, 7, 11, 1, 0, 1])?.strip_prefix(LZMA)?;
+    let (properties, rest) = rest.split_first_chunk::<5>()?;
+    let mut rest = rest.strip_prefix(&[12])?;
+    let unpacked = number(&mut rest)?;
+    lzma::unpack(streams.get(at..)?.get(..length)?, properties[0], unpacked.min(MOST_OCTETS))
+}
+
+/// The names in a list. Before them there is what describes the packed streams, which is not read: they are wherever something looks
+/// like a property with names.
+fn names(list: &[u8]) -> impl Iterator<Item = String> {
+    let places = memchr::memchr_iter(NAMES, list);
+    places.filter_map(|at| property(&list[at + 1..])).take(MOST).flat_map(|names| {
+        let units = names[..names.len().min(MOST_OCTETS)].chunks_exact(2);
+        let units: Vec<u16> = units.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let names = units.split(|unit| *unit == 0).filter(|name| !name.is_empty());
+        names.map(String::from_utf16_lossy).collect::<Vec<_>>()
+    })
+}
+
+/// The names after the octet that announces them: a length, an octet that says that they follow, and UTF-16 with a zero after each.
+fn property(octets: &[u8]) -> Option<&[u8]> {
+    let mut rest = octets;
+    let length = number(&mut rest)?;
+    let names = rest.get(..length)?.strip_prefix(&[0])?;
+    (names.len().is_multiple_of(2) && names.ends_with(&[0, 0])).then_some(names)
+}
+
+/// A number: as many octets follow its first one as there are ones at the beginning of that; the rest of it is the highest octet.
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    let (first, after) = rest.split_first()?;
+    let more = first.leading_ones();
+    let (low, after) = after.split_at_checked(more as usize)?;
+    *rest = after;
+    let high = u64::from(first & 0x7f_u8.checked_shr(more).unwrap_or(0));
+    let value = low.iter().rev().fold(high, |value, octet| (value << 8) | u64::from(*octet));
+    usize::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(list: &[u8]) -> Vec<u8> {
+        let length = u64::try_from(list.len()).unwrap();
+        let packed = b"0123456789";
+        [SIGNATURE, &[0, 4, 0, 0, 0, 0], &10u64.to_le_bytes(), &length.to_le_bytes(), &[0; 4], packed, list].concat()
+    }
+
+    /// A list with these names, packed by this coder, and a further property after them.
+    fn listed(names: &[&str], coder: &[u8]) -> Vec<u8> {
+        let names: Vec<u8> =
+            names.iter().flat_map(|name| name.encode_utf16().chain([0])).flat_map(u16::to_le_bytes).collect();
+        let length = names.len() + 1;
+        let length = match u8::try_from(length) {
+            Ok(short) if short < 0x80 => vec![short],
+            _ => vec![0x80 | (length >> 8) as u8, length as u8],
+        };
+        let streams = [&[1, 4, 6, 0, 1, 9, 10, 0, 7, 11, 1, 0, 1][..], coder, &[12, 10, 0, 8, 10, 1, 0, 0, 0, 0, 0, 0]];
+        [&streams.concat()[..], &[5, 1, NAMES], &length, &[0], &names, &[0x15, 6, 1, 0, 32, 0, 0, 0, 0, 0]].concat()
+    }
+
+    fn read(octets: &[u8]) -> Vec<(String, bool)> {
+        members(octets).into_iter().map(|member| (member.name, member.is_encrypted)).collect()
+    }
+
+    #[test]
+    fn files_are_named() {
+        let lzma2 = b"\x21\x21\x01\x18";
+        let aes = [&b"\x24"[..], ENCRYPTION, b"\x02\x53\x0f"].concat();
+        let long = "x".repeat(100) + ".exe";
+        for (names, coder, is_encrypted) in [
+            (&["invoice.exe"][..], &lzma2[..], false),
+            (&["a.txt", "Grüße.js"], lzma2, false),
+            (&[&long], lzma2, false),
+            (&["invoice.pdf"], &aes, true),
+        ] {
+            let octets = archive(&listed(names, coder));
+            let wanted: Vec<_> = names.iter().map(|name| ((*name).to_owned(), is_encrypted)).collect();
+            // What looks like names and is not does no harm.
+            let found = read(&octets);
+            assert!(wanted.iter().all(|wanted| found.contains(wanted)), "{found:?}");
+            assert_eq!(read(&[&b"MZ something"[..], octets.as_slice()].concat()), found);
+            assert!(is_archive(&octets) && read(&octets[..octets.len() - 1]).is_empty());
+        }
+        assert_eq!(read(&archive(&[&[PACKED_LIST, 6][..], &aes].concat())), [(String::new(), true)]);
+        assert!(read(&archive(&[PACKED_LIST, 6, 0])).is_empty());
+    }
+
+    /// Archives that 7-Zip has made: of one file; of two; the same with a password; of one whose name is hidden by it.
+    #[test]
+    fn archives_of_7_zip_are_read() {
+        use base64::Engine as _;
+        let (exe, txt) = ("invoice.exe", "b.txt");
+        for (text, names, is_encrypted) in [
+            (ONE, &[exe][..], false),
+            (TWO, &[exe, txt], false),
+            (TWO_ENCRYPTED, &[exe, txt], true),
+            (ONE_HIDDEN, &[""], true),
+        ] {
+            let octets = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+            let mut found = read(&octets);
+            found.sort();
+            let mut wanted: Vec<_> = names.iter().map(|name| ((*name).to_owned(), is_encrypted)).collect();
+            wanted.sort();
+            assert_eq!(found, wanted);
+            for at in SIGNATURE.len()..octets.len() {
+                for octet in [0, 0x7f, 0x80, 0xff] {
+                    let mut broken = octets.clone();
+                    broken[at] = octet;
+                    assert!(read(&broken).len() <= octets.len());
+                }
+            }
+        }
+    }
+
+    const ONE: &str = "N3q8ryccAATWS7LYBwAAAAAAAABiAAAAAAAAAIt4tnUBAAJNWgoAAQQGAAEJBwAHCwEAASEhAQAMAwAICgFBm4InAAAFARkM\
+        AAAAAAAAAAAAAAAAERkAaQBuAHYAbwBpAGMAZQAuAGUAeABlAAAAGQIAABQKAQDSfbDQQIHdARUGAQAggKSBAAA=";
+    const TWO: &str = "N3q8ryccAAQlOdBjcAAAAAAAAAAgAAAAAAAAANl0aQQBAAVoaQpNWgoAAACBMweuD85vVl76Dfokg9wXd2LyF6CdJkEoGaA0\
+        eb0K06SfWoKQOAOJaxHyM2HtbbF8tICuWX+kGd9Bey7QimFjL+rYiWI/wlHl1rVQTlrT20RTtT37XTkh33YXCRTtov3kAAAA\
+        FwYKAQlmAAcLAQABIwMBAQVdABAAAAx2CgHc9NJUAAA=";
+    const TWO_ENCRYPTED: &str = "N3q8ryccAATPviMbkQAAAAAAAAAiAAAAAAAAAG9voJXSQoXiaVJPsrhH3wm9We/7AACBMweuD87ysgwHsMPa919FiphISvhq\
+        GrToIMRDRexeBLtQTpwibviTZ9/gLchOf1g878Si16GC4pDyCm7qacfC99ng7nA+hSBc3vWcDumXRUHa/FN30MtlRvRGmWGU\
+        Sx/Ob7maV1nla1p2v8h/zJJ01A4fOYVJgq74L+DgAAAAFwYQAQmAgQAHCwEAASMDAQEFXQAQAAAMgJYKAQjqSYoAAA==";
+    const ONE_HIDDEN: &str = "N3q8ryccAAQ60BkhkAAAAAAAAAAvAAAAAAAAAM9t6OuBU9pmwwc8Wbsp9wrF7C8XjPScaPuw6PNYjq6AzeUrXUoyOJC2O141\
+        1jCG109lupCah3VV5qb902S7gteKPPIO2xah7I3H2RWkw+MqSsP+zz5GaNj6UODRigwE6zvGYUJbsWDjUaZ0zjzB0O5Egm2/\
+        89LjBil8xJX4pvOrGy4h+DsIUPdZcNnP10fPIDuLwB8XBhABCYCAAAcLAQABJAbxBwESUw/CR5KJaFhY7zPr54VKNEkxDHIK\
+        AcYbSJYAAA==";
+
+    #[test]
+    fn what_is_broken_ends_it() {
+        let whole = archive(&listed(&["a.txt", "b.exe"], b"\x21\x21\x01\x18"));
+        for at in SIGNATURE.len()..whole.len() {
+            for octet in [0, 0x7f, 0x80, 0xff] {
+                let mut broken = whole.clone();
+                broken[at] = octet;
+                assert!(read(&broken).len() <= whole.len());
+            }
+        }
+        let many = archive(&[&[LIST][..], &[NAMES, 0xff]].concat().repeat(100_000));
+        assert!(read(&many).is_empty());
+    }
+}
