@@ -9,7 +9,6 @@ mod elements;
 mod fields;
 mod html;
 mod links;
-mod lzma;
 mod markup;
 mod parts;
 mod rar;

@@ -1,7 +1,10 @@
 //! The files in 7z archives, by the list at their end. Of several files the list is usually packed, too; nothing else is unpacked.
 
+use std::io::Read as _;
+
+use lzma_rust2::LzmaReader;
+
 use super::archive::Member;
-use super::lzma;
 
 /// 7zFormat.txt, “SignatureHeader”.
 const SIGNATURE: &[u8] = b"7z\xbc\xaf\x27\x1c";
@@ -71,7 +74,18 @@ fn unpacked(streams: &[u8], list: &[u8]) -> Option<Vec<u8>> {
     let (properties, rest) = rest.split_first_chunk::<5>()?;
     let mut rest = rest.strip_prefix(&[12])?;
     let unpacked = number(&mut rest)?;
-    lzma::unpack(streams.get(at..)?.get(..length)?, properties[0], unpacked.min(MOST_OCTETS))
+    unpack(streams.get(at..)?.get(..length)?, properties[0], unpacked.min(MOST_OCTETS))
+}
+
+/// What a stream stands for, as far as it is undamaged, and at most `length` octets of it.
+fn unpack(stream: &[u8], properties: u8, length: usize) -> Option<Vec<u8>> {
+    // What is read is all that can be referred to, whatever dictionary the archive asks for.
+    let dictionary = u32::try_from(length).ok()?;
+    let reader = LzmaReader::new_with_props(stream, u64::MAX, properties, dictionary, None).ok()?;
+    let mut unpacked = Vec::new();
+    // What was read before a fault stays.
+    let _ = reader.take(u64::from(dictionary)).read_to_end(&mut unpacked);
+    Some(unpacked)
 }
 
 /// The names in a list. Before them there is what describes the packed streams, which is not read: they are wherever something looks
@@ -207,5 +221,43 @@ mod tests {
         }
         let many = archive(&[&[LIST][..], &[NAMES, 0xff]].concat().repeat(100_000));
         assert!(read(&many).is_empty());
+    }
+
+    /// What 7-Zip has made of a list of ten files, with the length and the sum that it tells of the list.
+    const PACKED: &str = "AACBMweuD8+SbmAP6+qcvzY9/nHKUfI+SDPEdOtbRKobrp4MOlxsI4r1anza2Po2b4ShYz/CYSvWmYsuFdDXHfIlih5MAIm5\
+        B+jRNeCDj/bdJA0JYFTCDD5yMUfiXvxDCkMasPZD/MvIUonlPr3/MyQ7PN5kR9T2yv7NM7qBUFUNPAMozLBJuN6dCq2sfF9k\
+        wGhAm0nb2G8v6qfbGYVJlvYXQtVymfkUBSnxdCpTlh5uHXwI0WCoXcAPPWe6H7CUPafCgAAA";
+    const LENGTH: usize = 718;
+    const SUM: u32 = 0x2cc5_ead6;
+
+    fn packed() -> Vec<u8> {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.decode(PACKED).unwrap()
+    }
+
+    #[test]
+    fn streams_are_unpacked() {
+        let packed = packed();
+        let list = unpack(&packed, 0x5d, LENGTH).unwrap();
+        assert_eq!((list.len(), crc32fast::hash(&list)), (LENGTH, SUM));
+        assert_eq!(unpack(&packed, 0x5d, 100).unwrap(), list[..100]);
+        for properties in [225, 255] {
+            assert!(unpack(&packed, properties, 100).is_none());
+        }
+    }
+
+    #[test]
+    fn damage_is_bounded() {
+        let packed = packed();
+        for end in 0..packed.len() {
+            assert!(unpack(&packed[..end], 0x5d, 2000).is_none_or(|out| out.len() <= 2000));
+        }
+        for at in 0..packed.len() {
+            for octet in [0, 0x55, 0xff] {
+                let mut broken = packed.clone();
+                broken[at] = octet;
+                assert!(unpack(&broken, 0x5d, 2000).is_none_or(|out| out.len() <= 2000));
+            }
+        }
     }
 }
