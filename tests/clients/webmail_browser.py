@@ -153,6 +153,7 @@ if __name__ == "__main__":
         webmail_browser_messages.confirms_and_keeps_a_sender,
         webmail_browser_folders.folds_folders,
         webmail_browser_folders.windows_give_the_keys_back,
+        webmail_browser_folders.what_does_not_change_is_not_drawn_anew,
         webmail_browser_account.speaks_other_languages,
         fits_a_telephone,
         everything_has_a_name_for_screen_readers,

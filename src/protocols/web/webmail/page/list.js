@@ -1,7 +1,7 @@
 // The list of messages: only visible rows are fetched and drawn, so that a hundred thousand are as fast as ten.
 
 import { get } from "./api.js";
-import { avatar, button, h, icon, toast } from "./elements.js";
+import { arrange, avatar, button, h, icon, toast } from "./elements.js";
 import { ALL } from "./folders.js";
 import { displayName } from "./addresses.js";
 import { longDate, number, shortDate, t } from "./texts.js";
@@ -13,6 +13,8 @@ const MOST = 10_000;
 const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
+/** How long a list that has changed waits for the button that is pressed on a row to be released, in milliseconds. */
+const PRESS = 3_000;
 /** Keys that go to another line. */
 const MOVES = ["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"];
 
@@ -32,6 +34,8 @@ export class List {
     this.refreshing = null;
     this.selected = new Set();
     this.states = new Map();
+    /** The rows that are drawn, by the ids of their lines. */
+    this.rows = new Map();
     this.at = -1;
     /** The id of the line that a range begins at. */
     this.anchor = null;
@@ -48,6 +52,7 @@ export class List {
     this.element = h("section", { id: "list", "aria-label": t("messages") }, this.title, this.head, this.note, this.box);
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
+    this.space.addEventListener("pointerdown", (event) => { if (event.button === 0) this.press(); });
     new ResizeObserver(() => this.draw()).observe(this.box);
   }
 
@@ -95,6 +100,7 @@ export class List {
       this.lines = [];
       this.total = 0;
       this.space.replaceChildren();
+      this.space.style.height = "0";
     }
     this.asked += 1;
     this.refresh();
@@ -180,6 +186,7 @@ export class List {
       }
       return;
     }
+    await this.pressed;
     if (generation !== this.generation) return;
     if (this.total !== answer.total || this.state !== answer.state) {
       if (chunk === 0 || this.total !== answer.total) this.lines = this.lines.slice(0, answer.total);
@@ -197,6 +204,16 @@ export class List {
     this.say(this.total > 0 ? "" : nothing());
     this.space.style.height = `${this.total * this.height}px`;
     this.draw();
+  }
+
+  /** A row that moves away from under a pressed button is not clicked, or another one is. */
+  press() {
+    this.pressed = new Promise((go) => {
+      // After the click.
+      const release = () => setTimeout(go);
+      for (const event of ["pointerup", "pointercancel"]) addEventListener(event, release, { once: true, capture: true });
+      setTimeout(go, PRESS);
+    });
   }
 
   /** Keeps the same current line, wherever it is now. */
@@ -245,66 +262,102 @@ export class List {
     this.space.style.height = `${this.total * height}px`;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - 5);
     const last = Math.min(this.total, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + 5);
-    const rows = [];
+    const rows = new Map();
     for (let n = first; n < last; n += 1) {
       if (!this.lines[n] || !this.chunks.has(Math.floor(n / CHUNK))) this.fetch(Math.floor(n / CHUNK));
-      rows.push(this.row(n, this.lines[n], height));
+      const line = this.lines[n], id = line && !rows.has(line.id) ? line.id : n;
+      const told = this.told(line), known = this.rows.get(id);
+      const drawn = known?.told === told ? known : { told, ...this.row(line) };
+      this.update(drawn, n, line, height);
+      rows.set(id, drawn);
     }
-    this.space.replaceChildren(...rows);
+    this.rows = rows;
+    arrange(this.space, [...rows.values()].map(({ row }) => row));
     const at = this.lines[this.at];
     if (at) this.box.setAttribute("aria-activedescendant", `row${this.at}`);
     else this.box.removeAttribute("aria-activedescendant");
   }
 
-  row(n, line, height) {
-    const row = h("div", { class: "row", role: "option", "aria-posinset": String(n + 1), "aria-setsize": String(this.total) });
+  /** Who is named on a line: who wrote it, or of what one has written oneself, who gets it. */
+  named(line) {
+    const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
+    const people = outgoing ? line.to : line.from;
+    return { person: people[0], who: (outgoing ? t("toPrefix") : "") + (people.map(displayName).join(", ") || t(outgoing ? "nobody" : "noSender")) };
+  }
+
+  /** The folder that a line is shown with. */
+  placed(line) {
+    return this.across && this.act.shown(line.folder);
+  }
+
+  /** What a row is made of, but for what `update` changes in it: it is made anew when this changes. */
+  told(line) {
+    if (!line) return "";
+    const { person, who } = this.named(line), { folder, subject, preview, arrived, attachments, conversation } = line;
+    return JSON.stringify([person, who, folder, this.placed(line), subject || t("noSubject"), preview, shortDate(arrived), attachments, conversation?.messages,
+      line.flags.includes("answered"), line.flags.includes("forwarded")]);
+  }
+
+  /** Sets what changes in a row that stays: where it is, and whether it is read, flagged, selected, stood at. */
+  update(drawn, n, line, height) {
+    const { row, star, mark, isPicked } = drawn;
+    Object.assign(drawn, { n, line, isPicked: this.selected.has(line?.id) });
+    row.setAttribute("aria-posinset", String(n + 1));
+    row.setAttribute("aria-setsize", String(this.total));
+    row.setAttribute("aria-selected", String(drawn.isPicked));
     row.style.top = `${n * height}px`;
+    if (!line) return;
+    const has = (flag) => line.flags.includes(flag), count = line.conversation?.messages ?? 1, place = this.placed(line);
+    row.id = `row${n}`;
+    row.classList.toggle("unread", !has("seen"));
+    row.classList.toggle("at", n === this.at);
+    star.classList.toggle("on", has("flagged"));
+    if (drawn.isPicked !== isPicked) mark.replaceChildren(drawn.isPicked ? h("span", { class: "avatar picked" }, icon("check")) : avatar(this.named(line).person));
+    const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
+    // In visual order, so that voice users can read out a row (WCAG 2.5.3).
+    row.setAttribute("aria-label", [this.named(line).who, shortDate(line.arrived), line.subject || t("noSubject"), ...words.filter(Boolean)].join(", "));
+  }
+
+  /** The row of a line, and the parts of it that change. */
+  row(line) {
+    const row = h("div", { class: "row", role: "option" });
     if (!line) {
       row.classList.add("empty");
       row.setAttribute("aria-label", t("loading"));
-      row.setAttribute("aria-selected", "false");
-      return row;
+      return { row };
     }
-    const has = (flag) => line.flags.includes(flag);
-    const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
-    const people = outgoing ? line.to : line.from;
-    const names = people.map(displayName).join(", ") || t(outgoing ? "nobody" : "noSender");
-    const subject = line.subject || t("noSubject");
-    row.id = `row${n}`;
+    const { id } = line, has = (flag) => line.flags.includes(flag);
+    // A message that has arrived meanwhile moves the row.
+    const now = () => this.rows.get(id) ?? { n: this.lines.findIndex((one) => one?.id === id), line };
     row.draggable = true;
-    row.setAttribute("aria-selected", String(this.selected.has(line.id)));
-    row.classList.toggle("unread", !has("seen"));
-    row.classList.toggle("at", n === this.at);
-    const count = line.conversation?.messages ?? 1;
-    const place = this.across && this.act.shown(line.folder);
-    const who = (outgoing ? t("toPrefix") : "") + names;
-    const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
-    // In visual order, so that voice users can read out a row (WCAG 2.5.3).
-    row.setAttribute("aria-label", [who, shortDate(line.arrived), subject, ...words.filter(Boolean)].join(", "));
-    const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
-    const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
+    const count = line.conversation?.messages ?? 1, place = this.placed(line);
+    const mark = h("span", { class: "mark" }), star = h("span", { class: "star" }, icon("flag"));
     row.append(mark,
-      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, number(count))),
+      h("span", { class: "who" }, h("span", { class: "names" }, this.named(line).who), count > 1 && h("span", { class: "many", "aria-hidden": "true" }, number(count))),
       h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
       h("span", { class: "what" },
         has("answered") && icon("reply"), has("forwarded") && icon("forward"),
-        h("span", { class: "subject" }, subject), h("span", { class: "preview", "aria-hidden": "true" }, line.preview)),
+        h("span", { class: "subject" }, line.subject || t("noSubject")), h("span", { class: "preview", "aria-hidden": "true" }, line.preview)),
       h("span", { class: "signs" }, place && h("small", { class: "place" }, place), line.attachments && icon("attach"), star));
-    mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(n, event.shiftKey); });
-    star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag(new Map([[line.folder, [line.uid]]]), !has("flagged")); });
+    mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(now().n, event.shiftKey); });
+    star.addEventListener("click", (event) => {
+      event.stopPropagation();
+      const { folder, uid, flags } = now().line;
+      this.act.flag(new Map([[folder, [uid]]]), !flags.includes("flagged"));
+    });
     row.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(n, event.shiftKey);
+      if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(now().n, event.shiftKey);
       else {
         this.box.focus({ preventScroll: true });
-        this.open(n);
+        this.open(now().n);
       }
     });
     row.addEventListener("dragstart", (event) => {
-      if (!this.selected.has(line.id)) this.select([line.id]);
+      if (!this.selected.has(id)) this.select([id]);
       event.dataTransfer.setData("application/x-postrider", "messages");
       event.dataTransfer.effectAllowed = "move";
     });
-    return row;
+    return { row, star, mark };
   }
 
   /** Opens a message; `enter` says that it is to be gone into. */
