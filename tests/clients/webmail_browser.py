@@ -151,6 +151,7 @@ if __name__ == "__main__":
         webmail_browser_messages.answers_an_invitation,
         webmail_browser_messages.leaves_a_list,
         webmail_browser_messages.confirms_and_keeps_a_sender,
+        webmail_browser_messages.long_conversations_are_folded,
         webmail_browser_folders.folds_folders,
         webmail_browser_folders.windows_give_the_keys_back,
         webmail_browser_folders.what_does_not_change_is_not_drawn_anew,

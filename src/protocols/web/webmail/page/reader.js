@@ -9,6 +9,8 @@ import { sayCut } from "./markup.js";
 import { displayName, forgetPeople, parseMailto } from "./addresses.js";
 import { labelled, longDate, shortDate, size, spamReason, t } from "./texts.js";
 
+/** Most lines of a conversation before or after the open message; of more, those beside it and the outermost one are shown. */
+const MOST_STRIPS = 4;
 /** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
 const PATIENCE = 400;
 const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
@@ -199,7 +201,7 @@ export class Reader {
     const { message } = this;
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
     if (at < 0 || others.length < 2 || message.within) return;
-    const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, some.map((one) => this.strip(one)));
+    const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, this.strips(some, name));
     const article = this.element.querySelector("article");
     article.before(...[strips(others.slice(0, at), "earlierMessages")].filter(Boolean));
     article.after(...[strips(others.slice(at + 1), "laterMessages"), !others.whole && h("p", { class: "partly" }, t("conversationPart"))].filter(Boolean));
@@ -216,6 +218,18 @@ export class Reader {
   }
 
   people() {
+  /** Lines for messages of the conversation. In a long one, those between the outermost and the ones beside the open message wait behind a button. */
+  strips(some, name) {
+    const all = some.map((one) => this.strip(one));
+    if (all.length <= MOST_STRIPS) return all;
+    const between = name === "earlierMessages" ? all.slice(1, -2) : all.slice(2, -1);
+    const more = h("li", {}, h("button", { type: "button", class: "quiet moreStrips", on: { click: () => {
+      more.replaceWith(...between);
+      between[0].firstChild.focus();
+    } } }, t("moreMessages", { count: between.length })));
+    return all.toSpliced(all.indexOf(between[0]), between.length, more);
+  }
+
     const { message } = this;
     const from = message.from[0];
     const names = [...message.to, ...message.cc].map(displayName);
