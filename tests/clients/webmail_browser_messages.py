@@ -27,12 +27,18 @@ def reads_html_without_harm(server):
     page.open("A newsletter")
     inside = lambda text: page.script(f"const d = document.querySelector('iframe.page')?.contentDocument; return d?.body ? ({text}) : null")
     page.until("the frame is there", lambda: inside("d.querySelector('h2')?.textContent") == "What is new")
-    assert page.one("iframe.page").get_attribute("sandbox") == "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
+    assert page.script("return document.querySelector('iframe.page').getAttribute('sandbox')") == "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
     assert inside("d.querySelectorAll('script, form, input, style:not(head style), [onload]').length") == 0
     assert page.driver.title != "owned"
     page.until("our own picture is shown", lambda: inside("[...d.images].find(i => i.alt === 'logo')?.naturalWidth") == 1)
     assert inside("[...d.images].find(i => i.alt === 'remote').src").startswith("data:")
     assert "blocked" in page.text(".banner.images")
+    # A flag does not load the page of the message again.
+    page.script("window.frame = document.querySelector('iframe.page')")
+    for wanted in (1, 0):
+        page.press("s")
+        page.until("the flag", lambda: page.there(".actions button.on") == wanted)
+    assert page.script("return window.frame.isConnected")
     page.until("a link that lies says so", lambda: "leads to evil.test" in (inside("d.body.textContent") or ""))
     assert inside("[...d.links].map(a => a.getAttribute('href')).some(h => h?.startsWith('javascript'))") is False
     assert page.until("the frame is high enough", lambda: page.one("iframe.page").size["height"] > 200)

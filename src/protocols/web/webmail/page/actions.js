@@ -60,7 +60,7 @@ export class MessageActions {
     const { message } = this.reader;
     message.flags = message.flags.filter((known) => known !== flag);
     if (on) message.flags.push(flag);
-    this.reader.draw();
+    this.reader.drawActions();
     await this.mark(this.opened(), flag, on);
     // Who has gone on meanwhile stays there.
     if (flag === "seen" && !on && this.current === message) this.back();
@@ -68,7 +68,8 @@ export class MessageActions {
 
   /** Shows the message after those that go. */
   leaveMessages(messages) {
-    const open = this.current, next = this.list.after(messages);
+    // What was asked for a moment before is no longer to be had if the move overtakes it.
+    const open = this.current ?? this.reader.missing, next = this.list.after(messages);
     this.list.select([]);
     this.list.drop(messages);
     if (!open || !messages.get(open.folder)?.includes(open.uid)) return;

@@ -20,8 +20,9 @@ export class Reader {
   constructor(act) {
     this.act = act;
     this.message = null;
-    /** Where the message lies that is being fetched. */
+    /** Where the message lies that is being fetched, and that which could not be had. */
     this.coming = null;
+    this.missing = null;
     this.element = h("section", { id: "reader", tabIndex: -1, "aria-label": t("message") });
     this.clear();
   }
@@ -29,6 +30,7 @@ export class Reader {
   clear() {
     this.message = null;
     this.coming = null;
+    this.missing = null;
     this.lost = false;
     this.element.removeAttribute("aria-labelledby");
     this.element.removeAttribute("aria-busy");
@@ -44,6 +46,7 @@ export class Reader {
   async fetch(wanted) {
     const { folder, uid, within } = wanted;
     this.coming = wanted;
+    this.missing = null;
     this.lost = false;
     this.element.setAttribute("aria-busy", "true");
     try {
@@ -63,6 +66,7 @@ export class Reader {
     } catch (error) {
       if (this.coming === wanted) {
         this.message = null;
+        this.missing = wanted;
         // Without an answer it is asked again once there is one.
         this.lost = error.status === 0;
         this.element.removeAttribute("aria-labelledby");
@@ -186,6 +190,13 @@ export class Reader {
     (all.find((one) => one.getAttribute("aria-label") === name) ?? all.slice(0, place + 1).findLast((one) => one.matches("button")))?.focus();
   }
 
+  /** Draws the actions anew, and leaves the message as it is: its page is loaded again with its frame. */
+  drawActions() {
+    const bar = this.element.querySelector(".actions"), held = document.activeElement, place = [...bar.children].indexOf(held);
+    bar.replaceWith(this.actions());
+    if (place >= 0) this.hold(held.getAttribute("aria-label"), place);
+  }
+
   redraw() {
     const { message } = this;
     const subject = h("h1", { id: "subject" }, message.subject || t("noSubject"));
@@ -207,17 +218,6 @@ export class Reader {
     article.after(...[strips(others.slice(at + 1), "laterMessages"), !others.whole && h("p", { class: "partly" }, t("conversationPart"))].filter(Boolean));
   }
 
-  /** Another message of the conversation, on one line. */
-  strip(one) {
-    const unread = !one.flags.includes("seen");
-    const name = one.from[0] ? displayName(one.from[0]) : t("noSender");
-    const place = one.folder !== this.act.listed() && this.act.folderName(one.folder);
-    const label = [name, shortDate(one.arrived), unread && t("unreadMail"), place, one.preview].filter(Boolean).join(", ");
-    return h("li", {}, h("button", { type: "button", class: unread ? "strip unread" : "strip", "aria-label": label, on: { click: () => this.act.show(one.folder, one.uid) } },
-      avatar(one.from[0]), h("span", { class: "who" }, name), h("span", { class: "preview" }, one.preview), place && h("small", {}, place), h("time", { title: longDate(one.arrived) }, shortDate(one.arrived))));
-  }
-
-  people() {
   /** Lines for messages of the conversation. In a long one, those between the outermost and the ones beside the open message wait behind a button. */
   strips(some, name) {
     const all = some.map((one) => this.strip(one));
@@ -230,6 +230,17 @@ export class Reader {
     return all.toSpliced(all.indexOf(between[0]), between.length, more);
   }
 
+  /** Another message of the conversation, on one line. */
+  strip(one) {
+    const unread = !one.flags.includes("seen");
+    const name = one.from[0] ? displayName(one.from[0]) : t("noSender");
+    const place = one.folder !== this.act.listed() && this.act.folderName(one.folder);
+    const label = [name, shortDate(one.arrived), unread && t("unreadMail"), place, one.preview].filter(Boolean).join(", ");
+    return h("li", {}, h("button", { type: "button", class: unread ? "strip unread" : "strip", "aria-label": label, on: { click: () => this.act.show(one.folder, one.uid) } },
+      avatar(one.from[0]), h("span", { class: "who" }, name), h("span", { class: "preview" }, one.preview), place && h("small", {}, place), h("time", { title: longDate(one.arrived) }, shortDate(one.arrived))));
+  }
+
+  people() {
     const { message } = this;
     const from = message.from[0];
     const names = [...message.to, ...message.cc].map(displayName);
