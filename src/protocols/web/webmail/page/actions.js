@@ -139,8 +139,10 @@ export class MessageActions {
     const list = h("ul", { class: "choose" });
     const filter = h("input", { type: "search", placeholder: t("findFolder"), "aria-label": t("findFolder"), autofocus: true });
     const box = h("form", { method: "dialog" }, filter, list, h("label", {}, copy, t("copyInstead")));
-    const fitting = () => this.folders.all.filter((folder) => elsewhere(folder.name) && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
-    const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), folder.role ? this.folders.shown(folder.name) : folder.name))));
+    // A special folder is known by the name that it is shown with, any other also by those of the folders that it lies in.
+    const called = (folder) => (folder.role ? this.folders.shown(folder.name) : folder.name);
+    const fitting = () => this.folders.all.filter((folder) => elsewhere(folder.name) && called(folder).toLowerCase().includes(filter.value.toLowerCase()));
+    const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), called(folder)))));
     filter.addEventListener("input", draw);
     draw();
     const to = await open(t("moveTitle", { count }), box, { initial: filter });
