@@ -143,6 +143,15 @@ def what_does_not_change_is_not_drawn_anew(server):
     page.until("it is flagged", lambda: page.script("return window.before.isConnected && window.before.getAttribute('aria-label')").endswith("unread, flagged"))
     page.script("window.before.querySelector('.mark').click()")
     page.until("it is not selected", lambda: not page.there(".row[aria-selected=true]"))
+    # What is read further down stays where it is.
+    page.script("document.querySelector('.rows').scrollTop = 500")
+    page.until("the tenth row", lambda: page.script("window.before = document.querySelector('.row:not(.empty)[aria-posinset=\"10\"]'); return Boolean(window.before)"))
+    at = page.script("return window.before.getBoundingClientRect().top")
+    arrives("Far above it")
+    page.until("it is the eleventh", lambda: page.script("return window.before.getAttribute('aria-posinset')") == "11")
+    assert page.script("return window.before.isConnected && window.before.getBoundingClientRect().top") == at
+    page.script("document.querySelector('.rows').scrollTop = 0")
+    page.shows("Far above it")
     client.logout()
 
 

@@ -30,6 +30,8 @@ export class List {
     /** How many lists have been asked for, and the one that is on its way. */
     this.asked = 0;
     this.opening = null;
+    /** The piece of a list by which what is seen stays where it is when the list is loaded again. */
+    this.held = null;
     /** The last loading of the list. */
     this.refreshing = null;
     this.selected = new Set();
@@ -150,6 +152,7 @@ export class List {
     this.states.clear();
     this.box.setAttribute("aria-busy", "true");
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.height / CHUNK));
+    this.held = first;
     await this.fetch(first);
     this.draw();
     if (generation === this.generation) this.box.removeAttribute("aria-busy");
@@ -194,6 +197,8 @@ export class List {
       this.state = answer.state;
     }
     this.states.set(chunk, answer.state);
+    const seen = chunk === this.held ? this.seen() : [];
+    if (chunk === this.held) this.held = null;
     answer.lines.forEach((line, n) => {
       const folder = line.folder ?? answer.folder;
       this.lines[chunk * CHUNK + n] = { ...line, folder, id: `${line.uid} ${folder}` };
@@ -203,7 +208,22 @@ export class List {
     const nothing = () => query && !whole ? t("emptyFoundHead", { whole: t("searchWhole") }) : t(query || filter ? "emptyFound" : "empty");
     this.say(this.total > 0 ? "" : nothing());
     this.space.style.height = `${this.total * this.height}px`;
+    this.hold(seen, chunk);
     this.draw();
+  }
+
+  /** The lines that are seen and where they are, if the list has been scrolled: at its top, what is new is to be seen. */
+  seen() {
+    const { height, box } = this, first = Math.floor(box.scrollTop / height);
+    if (first === 0) return [];
+    return this.lines.slice(first, Math.ceil((box.scrollTop + box.clientHeight) / height)).flatMap((line, n) => (line ? [[line.id, first + n]] : []));
+  }
+
+  /** Keeps lines where they were on the screen, whatever has come or gone above them. */
+  hold(seen, chunk) {
+    const places = new Map(this.lines.slice(chunk * CHUNK, (chunk + 1) * CHUNK).map((line, n) => [line?.id, chunk * CHUNK + n]));
+    const stayed = seen.find(([id]) => places.has(id));
+    if (stayed) this.box.scrollTop += (places.get(stayed[0]) - stayed[1]) * this.height;
   }
 
   /** A row that moves away from under a pressed button is not clicked, or another one is. */
