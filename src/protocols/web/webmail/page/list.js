@@ -490,18 +490,22 @@ export class List {
       this.select([]);
       return;
     }
+    this.box.setAttribute("aria-busy", "true");
+    this.select(await this.everything());
+    this.box.removeAttribute("aria-busy");
+  }
+
+  /** The ids of everything that was found, or of what is selected if that cannot be had. */
+  async everything() {
     const asked = JSON.stringify(this.question);
     for (let tries = 0; tries < TRIES; tries += 1) {
       const last = Math.min(this.total, MOST);
       const there = await this.whole(0, last - 1);
       if (asked !== JSON.stringify(this.question) || there === null) break;
-      if (there && last === Math.min(this.total, MOST)) {
-        this.select(this.lines.slice(0, last).map((line) => line.id));
-        return;
-      }
+      if (there && last === Math.min(this.total, MOST)) return this.lines.slice(0, last).map((line) => line.id);
       if (tries === TRIES - 1) toast(t("listMoves"), { problem: true });
     }
-    this.select(this.selected);
+    return this.selected;
   }
 
   key(event) {
