@@ -1,10 +1,10 @@
 // The list of messages: only visible rows are fetched and drawn, so that a hundred thousand are as fast as ten.
 
 import { get } from "./api.js";
-import { arrange, avatar, button, h, icon, toast } from "./elements.js";
+import { button, h, toast } from "./elements.js";
 import { ALL } from "./folders.js";
-import { displayName } from "./addresses.js";
-import { longDate, number, shortDate, t } from "./texts.js";
+import { isSpread, OWN, Rows } from "./rows.js";
+import { t } from "./texts.js";
 
 const CHUNK = 50;
 /** Most lines that are selected together. */
@@ -36,12 +36,11 @@ export class List {
     this.refreshing = null;
     this.selected = new Set();
     this.states = new Map();
-    /** The rows that are drawn, by the ids of their lines. */
-    this.rows = new Map();
     this.at = -1;
     /** The id of the line that a range begins at. */
     this.anchor = null;
     this.space = h("div", { class: "space", role: "presentation" });
+    this.rows = new Rows(this);
     this.box = h("div", { class: "rows", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": t("messages") }, this.space);
     this.note = h("p", { class: "note", role: "status" });
     this.order = select(t("order"), ["newest", "oldest", "largest", "smallest"].map((word) => [word, t(word)]), (order) => this.ask({ order }));
@@ -282,102 +281,11 @@ export class List {
     this.space.style.height = `${this.total * height}px`;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - 5);
     const last = Math.min(this.total, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + 5);
-    const rows = new Map();
-    for (let n = first; n < last; n += 1) {
-      if (!this.lines[n] || !this.chunks.has(Math.floor(n / CHUNK))) this.fetch(Math.floor(n / CHUNK));
-      const line = this.lines[n], id = line && !rows.has(line.id) ? line.id : n;
-      const told = this.told(line), known = this.rows.get(id);
-      const drawn = known?.told === told ? known : { told, ...this.row(line) };
-      this.update(drawn, n, line, height);
-      rows.set(id, drawn);
-    }
-    this.rows = rows;
-    arrange(this.space, [...rows.values()].map(({ row }) => row));
+    for (let n = first; n < last; n += 1) if (!this.lines[n] || !this.chunks.has(Math.floor(n / CHUNK))) this.fetch(Math.floor(n / CHUNK));
+    this.rows.draw(first, last);
     const at = this.lines[this.at];
     if (at) this.box.setAttribute("aria-activedescendant", `row${this.at}`);
     else this.box.removeAttribute("aria-activedescendant");
-  }
-
-  /** Who is named on a line: who wrote it, or of what one has written oneself, who gets it. */
-  named(line) {
-    const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
-    const people = outgoing ? line.to : line.from;
-    return { person: people[0], who: (outgoing ? t("toPrefix") : "") + (people.map(displayName).join(", ") || t(outgoing ? "nobody" : "noSender")) };
-  }
-
-  /** The folder that a line is shown with. */
-  placed(line) {
-    return this.across && this.act.shown(line.folder);
-  }
-
-  /** What a row is made of, but for what `update` changes in it: it is made anew when this changes. */
-  told(line) {
-    if (!line) return "";
-    const { person, who } = this.named(line), { folder, subject, preview, arrived, attachments, conversation } = line;
-    return JSON.stringify([person, who, folder, this.placed(line), subject || t("noSubject"), preview, shortDate(arrived), attachments, conversation?.messages,
-      line.flags.includes("answered"), line.flags.includes("forwarded")]);
-  }
-
-  /** Sets what changes in a row that stays: where it is, and whether it is read, flagged, selected, stood at. */
-  update(drawn, n, line, height) {
-    const { row, star, mark, isPicked } = drawn;
-    Object.assign(drawn, { n, line, isPicked: this.selected.has(line?.id) });
-    row.setAttribute("aria-posinset", String(n + 1));
-    row.setAttribute("aria-setsize", String(this.total));
-    row.setAttribute("aria-selected", String(drawn.isPicked));
-    row.style.top = `${n * height}px`;
-    if (!line) return;
-    const has = (flag) => line.flags.includes(flag), count = line.conversation?.messages ?? 1, place = this.placed(line);
-    row.id = `row${n}`;
-    row.classList.toggle("unread", !has("seen"));
-    row.classList.toggle("at", n === this.at);
-    star.classList.toggle("on", has("flagged"));
-    if (drawn.isPicked !== isPicked) mark.replaceChildren(drawn.isPicked ? h("span", { class: "avatar picked" }, icon("check")) : avatar(this.named(line).person));
-    const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
-    // In visual order, so that voice users can read out a row (WCAG 2.5.3).
-    row.setAttribute("aria-label", [this.named(line).who, shortDate(line.arrived), line.subject || t("noSubject"), ...words.filter(Boolean)].join(", "));
-  }
-
-  /** The row of a line, and the parts of it that change. */
-  row(line) {
-    const row = h("div", { class: "row", role: "option" });
-    if (!line) {
-      row.classList.add("empty");
-      row.setAttribute("aria-label", t("loading"));
-      return { row };
-    }
-    const { id } = line, has = (flag) => line.flags.includes(flag);
-    // A message that has arrived meanwhile moves the row.
-    const now = () => this.rows.get(id) ?? { n: this.lines.findIndex((one) => one?.id === id), line };
-    row.draggable = true;
-    const count = line.conversation?.messages ?? 1, place = this.placed(line);
-    const mark = h("span", { class: "mark" }), star = h("span", { class: "star" }, icon("flag"));
-    row.append(mark,
-      h("span", { class: "who" }, h("span", { class: "names" }, this.named(line).who), count > 1 && h("span", { class: "many", "aria-hidden": "true" }, number(count))),
-      h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
-      h("span", { class: "what" },
-        has("answered") && icon("reply"), has("forwarded") && icon("forward"),
-        h("span", { class: "subject" }, line.subject || t("noSubject")), h("span", { class: "preview", "aria-hidden": "true" }, line.preview)),
-      h("span", { class: "signs" }, place && h("small", { class: "place" }, place), line.attachments && icon("attach"), star));
-    mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(now().n, event.shiftKey); });
-    star.addEventListener("click", (event) => {
-      event.stopPropagation();
-      const { folder, uid, flags } = now().line;
-      this.act.flag(new Map([[folder, [uid]]]), !flags.includes("flagged"));
-    });
-    row.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(now().n, event.shiftKey);
-      else {
-        this.box.focus({ preventScroll: true });
-        this.open(now().n);
-      }
-    });
-    row.addEventListener("dragstart", (event) => {
-      if (!this.selected.has(id)) this.select([id]);
-      event.dataTransfer.setData("application/x-postrider", "messages");
-      event.dataTransfer.effectAllowed = "move";
-    });
-    return { row, star, mark };
   }
 
   /** Opens a message; `enter` says that it is to be gone into. */
@@ -551,12 +459,6 @@ export class List {
 
 /** Whether a search says in which folders, and so is not of the one that is open. */
 const namesFolder = (query) => /(?:^|\s)-?in:\S/i.test(query.replace(/(?<!in:)"[^"]*"?/gi, ""));
-
-/** What one has written oneself. */
-const OWN = ["sent", "drafts"];
-
-/** Whether a line stands for messages of several folders. */
-const isSpread = (line) => Boolean(line.conversation?.elsewhere);
 
 /** The UIDs of the messages that a line stands for, by folder. */
 const uidsOf = ({ folder, uid, conversation }) => [[folder, conversation?.uids ?? [uid]], ...(conversation?.elsewhere ?? []).map((one) => [one.folder, one.uids])];
