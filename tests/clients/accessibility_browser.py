@@ -229,7 +229,7 @@ def a_small_letter_leaves_the_page_free(server):
     assert top > 500, top
     page.picture("telephone-small-letter")
     # By a real touch: nothing lies over it.
-    page.one(".actions button[aria-label=Back]").click()
+    page.touch(".actions button[aria-label=Back]")
     page.until("the list", lambda: not page.there("#root.reading"))
     assert page.there("#compose")
     page.click("#compose button[aria-label=Close]")

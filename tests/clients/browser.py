@@ -64,6 +64,14 @@ class Browser:
         told = " ".join(self.text(selector)[-600:] for selector in self.TELLS)
         raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {told}")
 
+    def texts(self, selector):
+        """What each of several elements says, in one step: between two, the page may have drawn others in their place."""
+        return self.script("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)", selector)
+
+    def touch(self, selector):
+        """Clicks as a person does, where nothing may lie over the element."""
+        self.until(f"{selector} to click", lambda: (self.one(selector).click(), True))
+
     def press(self, *keys):
         ActionChains(self.driver).send_keys(*keys).perform()
 

@@ -2,6 +2,7 @@
 
 import re
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from server import check, letter
 
@@ -106,23 +107,72 @@ def folds_folders(server):
     page.toast("by its new name: To sea.")
     page.until("still in the sea", lambda: page.there("#folders li.current[data-line='Journeys/Sea']"))
     page.shows("Boats")
+    page.open("Boats")
+    page.press("m")
+    page.until("folders to choose from", lambda: page.there("dialog .choose button"))
+    page.press("journeys/sea/o")
+    page.until("one has this name", lambda: page.texts("dialog .choose button") == ["Journeys/Sea/Old"])
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
     assert '"Journeys/Sea"' in page.script("return import('./api.js').then((api) => api.get('script')).then((script) => script.source)")
+
+
+def what_does_not_change_is_not_drawn_anew(server):
+    """What is replaced between pressing and releasing a button is not clicked."""
+    page = server.page
+    page.folder("Inbox")
+    count = lambda: page.text("#folders li[data-line=INBOX] .count")
+    before, (ann, _), (bob, _) = count(), *server.users[:2]
+    arrives = lambda subject: check(client.append("INBOX", None, None, letter(bob, ann, subject).as_bytes().replace(b"\n", b"\r\n")))
+    client = server.imap(0)
+    ActionChains(page.driver).click_and_hold(page.one("#folders li[data-line=Archive] a")).perform()
+    arrives("While it is pressed")
+    page.shows("While it is pressed")
+    page.until("it is counted", lambda: count() != before)
+    ActionChains(page.driver).release().perform()
+    page.until("the folder that was clicked", lambda: page.text("#folders li.current .name") == "Archive")
+    page.folder("Inbox")
+    page.shows("While it is pressed")
+    row = "[...document.querySelectorAll('.row')].find((one) => one.getAttribute('aria-label')?.includes('While it is pressed'))"
+    page.script(f"window.before = {row}")
+    arrives("On top of it")
+    page.until("it is the second row", lambda: page.script("return window.before.getAttribute('aria-posinset')") == "2")
+    page.script("document.querySelector('.rows').scrollTop = 1; window.before.querySelector('.mark').click()")
+    page.until("it is selected", lambda: page.script("return window.before.isConnected && window.before.ariaSelected") == "true")
+    page.script("window.before.querySelector('.star').dispatchEvent(new MouseEvent('click', { bubbles: true }))")
+    page.until("it is flagged", lambda: page.script("return window.before.isConnected && window.before.getAttribute('aria-label')").endswith("unread, flagged"))
+    page.script("window.before.querySelector('.mark').click()")
+    page.until("it is not selected", lambda: not page.there(".row[aria-selected=true]"))
+    # What is read further down stays where it is.
+    page.script("document.querySelector('.rows').scrollTop = 500")
+    page.until("the tenth row", lambda: page.script("window.before = document.querySelector('.row:not(.empty)[aria-posinset=\"10\"]'); return Boolean(window.before)"))
+    at = page.script("return window.before.getBoundingClientRect().top")
+    arrives("Far above it")
+    page.until("it is the eleventh", lambda: page.script("return window.before.getAttribute('aria-posinset')") == "11")
+    assert page.script("return window.before.isConnected && window.before.getBoundingClientRect().top") == at
+    page.script("document.querySelector('.rows').scrollTop = 0")
+    page.shows("Far above it")
+    client.logout()
 
 
 def windows_give_the_keys_back(server):
     """Also where what had them was drawn anew, or is gone."""
     page = server.page
     active = lambda what: page.script(f"return document.activeElement.{what}")
-    page.script("window.before = document.querySelector('#folders li[data-line=Archive] .small'); window.before.focus()")
+    page.script("window.before = document.querySelector('#folders li[data-line=\"Archive/Years\"] .small'); window.before.focus()")
     page.press(Keys.ENTER)
     page.until("its menu", lambda: page.there(".menu"))
     page.script("[...document.querySelectorAll('.menu button')].find(b => b.textContent === 'New folder').click()")
     page.until("a name is asked for", lambda: page.there("dialog input"))
+    client = server.imap(0)
+    check(client.create("Archive/Years/Early"))
+    check(client.subscribe("Archive/Years/Early"))
+    client.logout()
     page.script("document.querySelector('#list [aria-label=\"Check for new mail\"]').click()")
-    page.until("the folders are drawn anew", lambda: not page.script("return window.before.isConnected"))
+    page.until("its line is drawn anew", lambda: not page.script("return window.before.isConnected"))
     page.press(Keys.ESCAPE)
     page.until("closed", lambda: not page.there("dialog"))
-    page.until("the keys are where they were", lambda: active("ariaLabel") == "Actions for Archive")
+    page.until("the keys are where they were", lambda: active("ariaLabel") == "Actions for Years")
     # What moves messages is gone with them.
     page.folder("Inbox")
     page.script("document.querySelector('.row .mark').click()")

@@ -10,7 +10,7 @@ from webmail_page import Page
 
 def long_lists_are_drawn_in_part(server):
     page = server.page
-    assert page.script("return document.querySelector('.row').getAttribute('aria-setsize')") == "132"
+    page.until("all are counted", lambda: page.script("return document.querySelector('.row')?.getAttribute('aria-setsize')") == "132")
     assert page.there(".row") < 40
     page.script("document.querySelector('.rows').scrollTop = 1e6")
     page.shows("A plain letter")
@@ -155,8 +155,8 @@ def several_at_once(server):
     page.script("document.querySelector('#folders li.current button').click()")
     page.until("its menu", lambda: page.there(".menu"))
     page.click(".menu .danger")
-    page.click("dialog footer .danger")
-    page.until("it is empty", lambda: page.text(".note") == "No messages")
+    # Asked again if the page had not heard yet how many lie there.
+    page.until("it is empty", lambda: page.text(".note") == "No messages" or page.script("document.querySelector('dialog footer .danger')?.click()"))
 
 
 def searches_all_folders(server):
@@ -220,7 +220,7 @@ def keys_and_help(server):
     page.until("the help", lambda: page.there("dialog .keys tr") >= 15)
     page.picture("help")
     # A click on its words takes the focus away from its button.
-    page.one("dialog .keys td").click()
+    page.touch("dialog .keys td")
     page.press("c", "g", "s")
     assert not page.there("#compose") and page.text("#folders li.current .name") == "Inbox", "keys are not for the page below a window"
     page.press(Keys.ESCAPE)

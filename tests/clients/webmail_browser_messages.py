@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+from selenium.webdriver.common.keys import Keys
 from server import check, letter
 
 
@@ -26,12 +27,18 @@ def reads_html_without_harm(server):
     page.open("A newsletter")
     inside = lambda text: page.script(f"const d = document.querySelector('iframe.page')?.contentDocument; return d?.body ? ({text}) : null")
     page.until("the frame is there", lambda: inside("d.querySelector('h2')?.textContent") == "What is new")
-    assert page.one("iframe.page").get_attribute("sandbox") == "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
+    assert page.script("return document.querySelector('iframe.page').getAttribute('sandbox')") == "allow-same-origin allow-modals allow-popups allow-popups-to-escape-sandbox"
     assert inside("d.querySelectorAll('script, form, input, style:not(head style), [onload]').length") == 0
     assert page.driver.title != "owned"
     page.until("our own picture is shown", lambda: inside("[...d.images].find(i => i.alt === 'logo')?.naturalWidth") == 1)
     assert inside("[...d.images].find(i => i.alt === 'remote').src").startswith("data:")
     assert "blocked" in page.text(".banner.images")
+    # A flag does not load the page of the message again.
+    page.script("window.frame = document.querySelector('iframe.page')")
+    for wanted in (1, 0):
+        page.press("s")
+        page.until("the flag", lambda: page.there(".actions button.on") == wanted)
+    assert page.script("return window.frame.isConnected")
     page.until("a link that lies says so", lambda: "leads to evil.test" in (inside("d.body.textContent") or ""))
     assert inside("[...d.links].map(a => a.getAttribute('href')).some(h => h?.startsWith('javascript'))") is False
     assert page.until("the frame is high enough", lambda: page.one("iframe.page").size["height"] > 200)
@@ -165,3 +172,34 @@ def confirms_and_keeps_a_sender(server):
     assert page.script("return document.querySelector('dialog [name=addresses]').value") == "gina@far.test"
     page.click("dialog form.asked button.main")
     page.toast("The contact has been saved.")
+
+
+def long_conversations_are_folded(server):
+    """A message of a long conversation is not below all that was said before."""
+    page = server.page
+    (ann, _), (bob, _) = server.users[:2]
+    client = server.imap(0)
+    for n in range(9):
+        message = letter(bob, ann, "A long talk", f"Part {n}{' of many words' * 40}\r\n")
+        message.replace_header("Message-ID", f"<talk-{n}@client.example>")
+        if n > 0:
+            message["References"] = "<talk-0@client.example>"
+        check(client.append("INBOX", None, None, message.as_bytes().replace(b"\n", b"\r\n")))
+    client.logout()
+    lines = lambda: [row for row in page.rows() if "A long talk" in row]
+    page.folder("Inbox")
+    page.until("all have come", lambda: len(lines()) == 9)
+    page.click("#list [aria-label=Conversations]")
+    page.until("one line", lambda: len(lines()) == 1 and "9 messages" in lines()[0])
+    assert page.script("return [...document.querySelectorAll('.row .many')].every((one) => one.parentElement.getBoundingClientRect().right >= one.getBoundingClientRect().right)")
+    page.open("A long talk")
+    page.until("the first and those beside it", lambda: page.there("#reader .strip") == 3 and page.text("#reader .moreStrips") == "5 more messages")
+    assert page.script("const { scrollWidth, clientWidth } = document.querySelector('#reader'); return scrollWidth <= clientWidth")
+    page.picture("conversation")
+    page.click("#reader .moreStrips")
+    page.until("all", lambda: page.there("#reader .strip") == 8)
+    assert page.script("return document.activeElement.matches('#reader .strip')")
+    page.click("#list [aria-label=Conversations]")
+    page.until("each by itself again", lambda: len(lines()) == 9 and not page.there("#reader .strip"))
+    page.press(Keys.ESCAPE)
+    page.until("none is open", lambda: not page.there("#reader h1"))

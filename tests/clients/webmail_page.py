@@ -44,11 +44,11 @@ class Page(Browser):
 
     def open(self, subject):
         self.shows(subject)
-        self.script("[...document.querySelectorAll('.row')].find(row => row.getAttribute('aria-label')?.includes(arguments[0])).click()", subject)
+        self.until(f"“{subject}” to click", lambda: self.script("const found = [...document.querySelectorAll('.row')].find(row => row.getAttribute('aria-label')?.includes(arguments[0])); found?.click(); return Boolean(found)", subject))
         self.until(f"“{subject}” is open", lambda: self.text("#reader h1") == subject)
 
     def folder(self, name):
-        self.script("[...document.querySelectorAll('#folders a')].find(a => a.querySelector('.name').textContent === arguments[0]).click()", name)
+        self.until(f"{name} to click", lambda: self.script("const found = [...document.querySelectorAll('#folders a')].find(a => a.querySelector('.name').textContent === arguments[0]); found?.click(); return Boolean(found)", name))
         self.until(f"the folder {name}", lambda: self.text("#folders li.current .name") == name and not self.there(".rows[aria-busy]"))
 
     def toast(self, words):

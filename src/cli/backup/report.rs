@@ -5,10 +5,7 @@ use serde::Serialize;
 use crate::cli::context::Accounts;
 use crate::foundations::clock::{SharedClock, Timestamp};
 use crate::foundations::event::{Event, EventKind};
-use crate::foundations::settings::Live;
-use crate::foundations::tasks::Tasks;
 use crate::services::backup::{Run, RunKind, note_run};
-use crate::storage::journal::Journal;
 
 /// The result of a run, for the journal and the metrics.
 pub(super) struct Report {
@@ -79,11 +76,7 @@ impl Report {
             event = event.with("recovery_milliseconds", recovery);
         }
         let event = self.details.into_iter().fold(event, |event, (name, value)| event.with(name, value));
-        let tasks = Tasks::new();
-        let settings = Live::new(accounts.config.journal.clone());
-        let journal = Journal::start(accounts.database.clone(), settings, clock.clone(), &tasks);
-        journal.record(event);
-        journal.flush().await;
-        tasks.stop(Duration::from_secs(5)).await;
+        accounts.journal.record(event);
+        accounts.journal.flush().await;
     }
 }

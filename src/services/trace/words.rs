@@ -84,7 +84,7 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
         | EventKind::Cluster
         | EventKind::Configuration
         | EventKind::Certificate => &[("by ", By)],
-        EventKind::SigningKey => &[("the selector is ", Text("selector"))],
+        EventKind::SigningKey => &[("the selector is ", Text("selector")), ("by ", By)],
         EventKind::FilterTrained => &[
             ("", Count("ham", "wanted message")),
             ("", Count("spam", "unwanted message")),
@@ -93,7 +93,7 @@ const fn particulars(kind: EventKind) -> &'static [(&'static str, Detail)] {
             ("by ", By),
         ],
         EventKind::Expunged => &[("", Count("messages", "message")), ("over ", Text("protocol"))],
-        EventKind::Backup => &[("the backup is ", Text("backup"))],
+        EventKind::Backup => &[("the backup is ", Text("backup")), ("by ", By)],
         EventKind::Verdict => &[("", Signals)],
         EventKind::Relayed | EventKind::Deferred | EventKind::Failed => {
             &[("over ", Text("tls")), ("the next attempt is at ", Text("next_attempt"))]
@@ -305,8 +305,8 @@ mod tests {
         assert_eq!(say(&held.with("administrator", "alice")), "The queue was changed by hand: hold; for a@x; by alice");
         let created = event(EventKind::Backup, "").with("what", "created").with("result", "ok");
         assert_eq!(
-            say(&created.with("backup", "20261130T2246Z")),
-            "Backups: created, ok; the backup is 20261130T2246Z"
+            say(&created.with("backup", "20261130T2246Z").with("administrator", "alice")),
+            "Backups: created, ok; the backup is 20261130T2246Z; by alice"
         );
         let verdict = event(EventKind::Verdict, "")
             .with("decision", "junk")

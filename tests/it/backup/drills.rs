@@ -83,6 +83,7 @@ async fn a_drill_sees_that_all_is_as_it_was_and_what_is_not() {
     let events = host.events(&query).await;
     let what: Vec<_> = events.iter().map(|event| (&event.details["what"], &event.details["result"])).collect();
     assert_eq!(what.len(), 2);
+    assert!(events.iter().all(|event| event.details["administrator"].is_string()), "{events:?}");
     assert!(what.contains(&(&"drill".into(), &"ok".into())) && what.contains(&(&"created".into(), &"ok".into())));
 
     // With a flipped bit in a pack the backup no longer makes a server, and that is reported.

@@ -61,6 +61,7 @@ assets! {
     "reader.js" JAVASCRIPT;
     "responses.js" JAVASCRIPT;
     "richtext.js" JAVASCRIPT;
+    "rows.js" JAVASCRIPT;
     "rules.js" JAVASCRIPT;
     "said-de.js" JAVASCRIPT;
     "said-es.js" JAVASCRIPT;

@@ -60,7 +60,7 @@ export class MessageActions {
     const { message } = this.reader;
     message.flags = message.flags.filter((known) => known !== flag);
     if (on) message.flags.push(flag);
-    this.reader.draw();
+    this.reader.drawActions();
     await this.mark(this.opened(), flag, on);
     // Who has gone on meanwhile stays there.
     if (flag === "seen" && !on && this.current === message) this.back();
@@ -68,7 +68,8 @@ export class MessageActions {
 
   /** Shows the message after those that go. */
   leaveMessages(messages) {
-    const open = this.current, next = this.list.after(messages);
+    // What was asked for a moment before is no longer to be had if the move overtakes it.
+    const open = this.current ?? this.reader.missing, next = this.list.after(messages);
     this.list.select([]);
     this.list.drop(messages);
     if (!open || !messages.get(open.folder)?.includes(open.uid)) return;
@@ -138,8 +139,10 @@ export class MessageActions {
     const list = h("ul", { class: "choose" });
     const filter = h("input", { type: "search", placeholder: t("findFolder"), "aria-label": t("findFolder"), autofocus: true });
     const box = h("form", { method: "dialog" }, filter, list, h("label", {}, copy, t("copyInstead")));
-    const fitting = () => this.folders.all.filter((folder) => elsewhere(folder.name) && this.folders.shown(folder.name).toLowerCase().includes(filter.value.toLowerCase()));
-    const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), folder.role ? this.folders.shown(folder.name) : folder.name))));
+    // A special folder is known by the name that it is shown with, any other also by those of the folders that it lies in.
+    const called = (folder) => (folder.role ? this.folders.shown(folder.name) : folder.name);
+    const fitting = () => this.folders.all.filter((folder) => elsewhere(folder.name) && called(folder).toLowerCase().includes(filter.value.toLowerCase()));
+    const draw = () => list.replaceChildren(...fitting().map((folder) => h("li", {}, h("button", { type: "submit", value: folder.name }, icon(folder.role ?? "folder"), called(folder)))));
     filter.addEventListener("input", draw);
     draw();
     const to = await open(t("moveTitle", { count }), box, { initial: filter });

@@ -65,6 +65,18 @@ export function toast(text, { act, action, problem = false, last = problem ? 10_
   return element;
 }
 
+/** Makes these the children of an element. Those that it has already stay where they are: a click on what is taken away, also if only to be put
+ * back, between pressing and releasing the button is lost. */
+export function arrange(parent, elements) {
+  const kept = new Set(elements);
+  for (const child of [...parent.childNodes]) if (!kept.has(child)) child.remove();
+  let next = parent.firstChild;
+  for (const element of elements) {
+    if (element === next) next = next.nextSibling;
+    else parent.insertBefore(element, next);
+  }
+}
+
 /** Waits for something, and shows what goes wrong. */
 export const orToast = (promise) => promise.catch((error) => toast(error.message, { problem: true }));
 

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { confirm, menu, prompt } from "./dialogs.js";
-import { button, h, icon, toast } from "./elements.js";
+import { arrange, button, h, icon, toast } from "./elements.js";
 import { choose, take } from "./imports.js";
 import { folderName, number, size, t } from "./texts.js";
 
@@ -42,6 +42,8 @@ export class Folders {
     /** The folder that something is being done to: it may be gone already. */
     this.changing = null;
     this.folded = new Set(remembered(act.account));
+    /** The lines that are drawn, by the names of their folders. */
+    this.lines = new Map();
     this.list = h("ul", { class: "folders" });
     this.usage = h("p", { class: "usage" });
     this.element = h("nav", { id: "folders", "aria-label": t("folders") },
@@ -92,11 +94,21 @@ export class Folders {
     this.answer = { used, quota };
     const focused = this.focused();
     const special = visible.findLastIndex((folder) => (this.named(this.above(folder)[0]) ?? folder).role);
-    this.list.replaceChildren(...visible.map((folder) => this.line(folder)).toSpliced(special + 1, 0, this.lineOfAll()));
-    if (hidden.length > 0) {
-      this.list.append(h("li", {}, h("button", { type: "button", class: "quiet hide", "aria-expanded": String(this.showHidden), on: { click: () => { this.showHidden = !this.showHidden; this.draw({ used, quota }); } } }, t("hiddenFolders"))));
+    const lines = new Map();
+    const draw = (name, said, make) => {
+      const told = JSON.stringify(said), known = this.lines.get(name);
+      lines.set(name, known?.told === told ? known : { told, element: make() });
+    };
+    for (const [n, folder] of [...visible, null].entries()) {
+      if (n === special + 1) draw(ALL, [], () => this.lineOfAll());
+      if (folder) draw(folder.name, this.told(folder), () => this.line(folder));
     }
-    if (focused) this.focus(focused);
+    if (hidden.length > 0) draw("", [this.showHidden], () => this.lineOfHidden());
+    this.lines = lines;
+    arrange(this.list, [...lines.values()].map(({ element }) => element));
+    for (const folder of visible) this.count(folder, lines.get(folder.name).element);
+    this.select(this.current);
+    if (focused && !this.list.contains(document.activeElement)) this.focus(focused);
     const text = quota ? t("used", { used: size(used), quota: size(quota) }) : t("usedNoQuota", { used: size(used) });
     this.usage.replaceChildren(text);
     if (quota) this.usage.append(h("meter", { min: 0, max: quota, high: quota * 0.9, value: used, "aria-label": text }));
@@ -104,26 +116,53 @@ export class Folders {
 
   /** What is in all folders. */
   lineOfAll() {
-    const current = this.current === ALL;
-    return h("li", { class: current ? "current" : "", data: { line: ALL } },
-      h("a", { href: `#${new URLSearchParams({ folder: ALL })}`, data: { folder: ALL }, class: "depth0", "aria-current": current ? "page" : null, on: { click: () => this.act.open(ALL) } },
+    return h("li", { data: { line: ALL } },
+      h("a", { href: `#${new URLSearchParams({ folder: ALL })}`, data: { folder: ALL }, class: "depth0", on: { click: () => this.act.open(ALL) } },
         icon("mail"), h("span", { class: "name" }, t("allMail"))));
   }
 
-  line(folder) {
-    const above = this.above(folder);
-    const below = this.all.filter((one) => !one.role && one.name.startsWith(`${folder.name}/`) && this.above(one).includes(folder.name));
-    const folded = below.length > 0 && this.folded.has(folder.name);
-    const unseen = folder.unseen + (folded ? below.reduce((sum, one) => sum + one.unseen, 0) : 0);
+  /** What shows the hidden folders, or hides them again. */
+  lineOfHidden() {
+    return h("li", { data: { line: "" } }, h("button", { type: "button", class: "quiet hide", "aria-expanded": String(this.showHidden), on: { click: () => { this.showHidden = !this.showHidden; this.draw(this.answer); } } }, t("hiddenFolders")));
+  }
+
+  /** The folders in a folder. */
+  below({ name }) {
+    return this.all.filter((one) => !one.role && one.name.startsWith(`${name}/`) && this.above(one).includes(name));
+  }
+
+  isFolded(folder, below) {
+    return below.length > 0 && this.folded.has(folder.name);
+  }
+
+  /** What a line says and is made of, but for numbers and what is current: it is made anew when this changes. */
+  told(folder) {
+    const below = this.below(folder);
+    return [folder.role, folderName(folder), this.above(folder), below.length > 0, this.isFolded(folder, below)];
+  }
+
+  /** Shows in a line what is unread in the folder, or how many drafts there are. */
+  count(folder, line) {
+    const below = this.below(folder);
+    const unseen = folder.unseen + (this.isFolded(folder, below) ? below.reduce((sum, one) => sum + one.unseen, 0) : 0);
     const count = folder.role === "drafts" ? folder.messages : unseen;
-    const current = folder.name === this.current;
-    const more = button(t("folderMenu", { name: folderName(folder) }), "more", () => this.menu(folder, more), { kind: "small" });
+    const link = line.querySelector("a"), shown = link.querySelector(".count") ?? h("span", { class: "count" });
+    shown.textContent = number(count);
+    shown.title = folder.role === "drafts" ? "" : t("unread", { count });
+    if (count === 0) shown.remove();
+    else if (!shown.isConnected) link.append(shown);
+  }
+
+  line(folder) {
+    const above = this.above(folder), below = this.below(folder), folded = this.isFolded(folder, below);
+    // How many messages are in it may have changed since.
+    const more = button(t("folderMenu", { name: folderName(folder) }), "more", () => this.menu(this.named(folder.name) ?? folder, more), { kind: "small" });
     const depth = Math.min(above.length, 5);
     const twist = below.length > 0 && h("button", { type: "button", class: `bare twist depth${depth}`, "aria-label": t("subfolders", { name: folderName(folder) }), "aria-expanded": String(!folded), on: { click: () => this.fold(folder.name, !folded) } }, icon("down"));
-    const line = h("li", { class: current ? "current" : "", data: { line: folder.name } }, twist,
+    const line = h("li", { data: { line: folder.name } }, twist,
       h("a", {
-        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${depth}`,
-        "aria-current": current ? "page" : null,
+        // Deep in others there is no room for the name.
+        href: `#${new URLSearchParams({ folder: folder.name })}`, data: { folder: folder.name }, class: `depth${depth}`, title: folder.role ? null : folder.name,
         on: {
           click: () => this.act.open(folder.name),
           keydown: (event) => {
@@ -135,8 +174,7 @@ export class Folders {
         },
       },
         icon(folder.role ?? "folder"),
-        h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0)),
-        count > 0 && h("span", { class: "count", title: folder.role !== "drafts" && t("unread", { count }) }, number(count))),
+        h("span", { class: "name" }, folder.role ? folderName(folder) : folder.name.slice(above.length > 0 ? above.at(-1).length + 1 : 0))),
       more);
     line.addEventListener("dragover", (event) => {
       const { types } = event.dataTransfer;
@@ -195,6 +233,7 @@ export class Folders {
   }
 
   select(name) {
+    const isOther = name !== this.current;
     this.current = name;
     for (const line of this.list.children) {
       const link = line.querySelector("a");
@@ -203,6 +242,9 @@ export class Folders {
       if (current) link.setAttribute("aria-current", "page");
       else link?.removeAttribute("aria-current");
     }
+    if (!isOther) return;
+    // Keys and addresses lead also to what is beyond the edge.
+    this.list.querySelector(".current")?.scrollIntoView({ block: "nearest" });
   }
 
   menu(folder, at) {

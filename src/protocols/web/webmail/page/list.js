@@ -1,10 +1,10 @@
 // The list of messages: only visible rows are fetched and drawn, so that a hundred thousand are as fast as ten.
 
 import { get } from "./api.js";
-import { avatar, button, h, icon, toast } from "./elements.js";
+import { button, h, toast } from "./elements.js";
 import { ALL } from "./folders.js";
-import { displayName } from "./addresses.js";
-import { longDate, number, shortDate, t } from "./texts.js";
+import { isSpread, OWN, Rows } from "./rows.js";
+import { t } from "./texts.js";
 
 const CHUNK = 50;
 /** Most lines that are selected together. */
@@ -13,6 +13,8 @@ const MOST = 10_000;
 const TOGETHER = 5;
 /** How often a list that changes meanwhile is fetched for it. */
 const TRIES = 8;
+/** How long a list that has changed waits for the button that is pressed on a row to be released, in milliseconds. */
+const PRESS = 3_000;
 /** Keys that go to another line. */
 const MOVES = ["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"];
 
@@ -28,6 +30,8 @@ export class List {
     /** How many lists have been asked for, and the one that is on its way. */
     this.asked = 0;
     this.opening = null;
+    /** The piece of a list by which what is seen stays where it is when the list is loaded again. */
+    this.held = null;
     /** The last loading of the list. */
     this.refreshing = null;
     this.selected = new Set();
@@ -36,6 +40,7 @@ export class List {
     /** The id of the line that a range begins at. */
     this.anchor = null;
     this.space = h("div", { class: "space", role: "presentation" });
+    this.rows = new Rows(this);
     this.box = h("div", { class: "rows", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": t("messages") }, this.space);
     this.note = h("p", { class: "note", role: "status" });
     this.order = select(t("order"), ["newest", "oldest", "largest", "smallest"].map((word) => [word, t(word)]), (order) => this.ask({ order }));
@@ -48,6 +53,7 @@ export class List {
     this.element = h("section", { id: "list", "aria-label": t("messages") }, this.title, this.head, this.note, this.box);
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
+    this.space.addEventListener("pointerdown", (event) => { if (event.button === 0) this.press(); });
     new ResizeObserver(() => this.draw()).observe(this.box);
   }
 
@@ -95,6 +101,7 @@ export class List {
       this.lines = [];
       this.total = 0;
       this.space.replaceChildren();
+      this.space.style.height = "0";
     }
     this.asked += 1;
     this.refresh();
@@ -144,6 +151,7 @@ export class List {
     this.states.clear();
     this.box.setAttribute("aria-busy", "true");
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.height / CHUNK));
+    this.held = first;
     await this.fetch(first);
     this.draw();
     if (generation === this.generation) this.box.removeAttribute("aria-busy");
@@ -180,6 +188,7 @@ export class List {
       }
       return;
     }
+    await this.pressed;
     if (generation !== this.generation) return;
     if (this.total !== answer.total || this.state !== answer.state) {
       if (chunk === 0 || this.total !== answer.total) this.lines = this.lines.slice(0, answer.total);
@@ -187,6 +196,8 @@ export class List {
       this.state = answer.state;
     }
     this.states.set(chunk, answer.state);
+    const seen = chunk === this.held ? this.seen() : [];
+    if (chunk === this.held) this.held = null;
     answer.lines.forEach((line, n) => {
       const folder = line.folder ?? answer.folder;
       this.lines[chunk * CHUNK + n] = { ...line, folder, id: `${line.uid} ${folder}` };
@@ -196,7 +207,32 @@ export class List {
     const nothing = () => query && !whole ? t("emptyFoundHead", { whole: t("searchWhole") }) : t(query || filter ? "emptyFound" : "empty");
     this.say(this.total > 0 ? "" : nothing());
     this.space.style.height = `${this.total * this.height}px`;
+    this.hold(seen, chunk);
     this.draw();
+  }
+
+  /** The lines that are seen and where they are, if the list has been scrolled: at its top, what is new is to be seen. */
+  seen() {
+    const { height, box } = this, first = Math.floor(box.scrollTop / height);
+    if (first === 0) return [];
+    return this.lines.slice(first, Math.ceil((box.scrollTop + box.clientHeight) / height)).flatMap((line, n) => (line ? [[line.id, first + n]] : []));
+  }
+
+  /** Keeps lines where they were on the screen, whatever has come or gone above them. */
+  hold(seen, chunk) {
+    const places = new Map(this.lines.slice(chunk * CHUNK, (chunk + 1) * CHUNK).map((line, n) => [line?.id, chunk * CHUNK + n]));
+    const stayed = seen.find(([id]) => places.has(id));
+    if (stayed) this.box.scrollTop += (places.get(stayed[0]) - stayed[1]) * this.height;
+  }
+
+  /** A row that moves away from under a pressed button is not clicked, or another one is. */
+  press() {
+    this.pressed = new Promise((go) => {
+      // After the click.
+      const release = () => setTimeout(go);
+      for (const event of ["pointerup", "pointercancel"]) addEventListener(event, release, { once: true, capture: true });
+      setTimeout(go, PRESS);
+    });
   }
 
   /** Keeps the same current line, wherever it is now. */
@@ -245,66 +281,11 @@ export class List {
     this.space.style.height = `${this.total * height}px`;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - 5);
     const last = Math.min(this.total, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + 5);
-    const rows = [];
-    for (let n = first; n < last; n += 1) {
-      if (!this.lines[n] || !this.chunks.has(Math.floor(n / CHUNK))) this.fetch(Math.floor(n / CHUNK));
-      rows.push(this.row(n, this.lines[n], height));
-    }
-    this.space.replaceChildren(...rows);
+    for (let n = first; n < last; n += 1) if (!this.lines[n] || !this.chunks.has(Math.floor(n / CHUNK))) this.fetch(Math.floor(n / CHUNK));
+    this.rows.draw(first, last);
     const at = this.lines[this.at];
     if (at) this.box.setAttribute("aria-activedescendant", `row${this.at}`);
     else this.box.removeAttribute("aria-activedescendant");
-  }
-
-  row(n, line, height) {
-    const row = h("div", { class: "row", role: "option", "aria-posinset": String(n + 1), "aria-setsize": String(this.total) });
-    row.style.top = `${n * height}px`;
-    if (!line) {
-      row.classList.add("empty");
-      row.setAttribute("aria-label", t("loading"));
-      row.setAttribute("aria-selected", "false");
-      return row;
-    }
-    const has = (flag) => line.flags.includes(flag);
-    const outgoing = OWN.includes(this.act.role(line.folder)) && !isSpread(line);
-    const people = outgoing ? line.to : line.from;
-    const names = people.map(displayName).join(", ") || t(outgoing ? "nobody" : "noSender");
-    const subject = line.subject || t("noSubject");
-    row.id = `row${n}`;
-    row.draggable = true;
-    row.setAttribute("aria-selected", String(this.selected.has(line.id)));
-    row.classList.toggle("unread", !has("seen"));
-    row.classList.toggle("at", n === this.at);
-    const count = line.conversation?.messages ?? 1;
-    const place = this.across && this.act.shown(line.folder);
-    const who = (outgoing ? t("toPrefix") : "") + names;
-    const words = [place, count > 1 && t("messageCount", { count }), !has("seen") && t("unreadMail"), has("flagged") && t("flaggedMail"), has("answered") && t("answeredMail"), has("forwarded") && t("forwardedMail"), line.attachments && t("hasAttachments")];
-    // In visual order, so that voice users can read out a row (WCAG 2.5.3).
-    row.setAttribute("aria-label", [who, shortDate(line.arrived), subject, ...words.filter(Boolean)].join(", "));
-    const mark = h("span", { class: "mark" }, this.selected.has(line.id) ? h("span", { class: "avatar picked" }, icon("check")) : avatar(people[0]));
-    const star = h("span", { class: has("flagged") ? "star on" : "star" }, icon("flag"));
-    row.append(mark,
-      h("span", { class: "who" }, who, count > 1 && h("span", { class: "many", "aria-hidden": "true" }, number(count))),
-      h("time", { title: longDate(line.arrived) }, shortDate(line.arrived)),
-      h("span", { class: "what" },
-        has("answered") && icon("reply"), has("forwarded") && icon("forward"),
-        h("span", { class: "subject" }, subject), h("span", { class: "preview", "aria-hidden": "true" }, line.preview)),
-      h("span", { class: "signs" }, place && h("small", { class: "place" }, place), line.attachments && icon("attach"), star));
-    mark.addEventListener("click", (event) => { event.stopPropagation(); this.toggle(n, event.shiftKey); });
-    star.addEventListener("click", (event) => { event.stopPropagation(); this.act.flag(new Map([[line.folder, [line.uid]]]), !has("flagged")); });
-    row.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) this.toggle(n, event.shiftKey);
-      else {
-        this.box.focus({ preventScroll: true });
-        this.open(n);
-      }
-    });
-    row.addEventListener("dragstart", (event) => {
-      if (!this.selected.has(line.id)) this.select([line.id]);
-      event.dataTransfer.setData("application/x-postrider", "messages");
-      event.dataTransfer.effectAllowed = "move";
-    });
-    return row;
   }
 
   /** Opens a message; `enter` says that it is to be gone into. */
@@ -417,18 +398,22 @@ export class List {
       this.select([]);
       return;
     }
+    this.box.setAttribute("aria-busy", "true");
+    this.select(await this.everything());
+    this.box.removeAttribute("aria-busy");
+  }
+
+  /** The ids of everything that was found, or of what is selected if that cannot be had. */
+  async everything() {
     const asked = JSON.stringify(this.question);
     for (let tries = 0; tries < TRIES; tries += 1) {
       const last = Math.min(this.total, MOST);
       const there = await this.whole(0, last - 1);
       if (asked !== JSON.stringify(this.question) || there === null) break;
-      if (there && last === Math.min(this.total, MOST)) {
-        this.select(this.lines.slice(0, last).map((line) => line.id));
-        return;
-      }
+      if (there && last === Math.min(this.total, MOST)) return this.lines.slice(0, last).map((line) => line.id);
       if (tries === TRIES - 1) toast(t("listMoves"), { problem: true });
     }
-    this.select(this.selected);
+    return this.selected;
   }
 
   key(event) {
@@ -474,12 +459,6 @@ export class List {
 
 /** Whether a search says in which folders, and so is not of the one that is open. */
 const namesFolder = (query) => /(?:^|\s)-?in:\S/i.test(query.replace(/(?<!in:)"[^"]*"?/gi, ""));
-
-/** What one has written oneself. */
-const OWN = ["sent", "drafts"];
-
-/** Whether a line stands for messages of several folders. */
-const isSpread = (line) => Boolean(line.conversation?.elsewhere);
 
 /** The UIDs of the messages that a line stands for, by folder. */
 const uidsOf = ({ folder, uid, conversation }) => [[folder, conversation?.uids ?? [uid]], ...(conversation?.elsewhere ?? []).map((one) => [one.folder, one.uids])];

@@ -9,6 +9,8 @@ import { sayCut } from "./markup.js";
 import { displayName, forgetPeople, parseMailto } from "./addresses.js";
 import { labelled, longDate, shortDate, size, spamReason, t } from "./texts.js";
 
+/** Most lines of a conversation before or after the open message; of more, those beside it and the outermost one are shown. */
+const MOST_STRIPS = 4;
 /** How long a message waits for the others of its conversation, in milliseconds: folders may have to be read for them. */
 const PATIENCE = 400;
 const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
@@ -18,8 +20,9 @@ export class Reader {
   constructor(act) {
     this.act = act;
     this.message = null;
-    /** Where the message lies that is being fetched. */
+    /** Where the message lies that is being fetched, and that which could not be had. */
     this.coming = null;
+    this.missing = null;
     this.element = h("section", { id: "reader", tabIndex: -1, "aria-label": t("message") });
     this.clear();
   }
@@ -27,6 +30,7 @@ export class Reader {
   clear() {
     this.message = null;
     this.coming = null;
+    this.missing = null;
     this.lost = false;
     this.element.removeAttribute("aria-labelledby");
     this.element.removeAttribute("aria-busy");
@@ -42,6 +46,7 @@ export class Reader {
   async fetch(wanted) {
     const { folder, uid, within } = wanted;
     this.coming = wanted;
+    this.missing = null;
     this.lost = false;
     this.element.setAttribute("aria-busy", "true");
     try {
@@ -61,6 +66,7 @@ export class Reader {
     } catch (error) {
       if (this.coming === wanted) {
         this.message = null;
+        this.missing = wanted;
         // Without an answer it is asked again once there is one.
         this.lost = error.status === 0;
         this.element.removeAttribute("aria-labelledby");
@@ -184,6 +190,13 @@ export class Reader {
     (all.find((one) => one.getAttribute("aria-label") === name) ?? all.slice(0, place + 1).findLast((one) => one.matches("button")))?.focus();
   }
 
+  /** Draws the actions anew, and leaves the message as it is: its page is loaded again with its frame. */
+  drawActions() {
+    const bar = this.element.querySelector(".actions"), held = document.activeElement, place = [...bar.children].indexOf(held);
+    bar.replaceWith(this.actions());
+    if (place >= 0) this.hold(held.getAttribute("aria-label"), place);
+  }
+
   redraw() {
     const { message } = this;
     const subject = h("h1", { id: "subject" }, message.subject || t("noSubject"));
@@ -199,10 +212,22 @@ export class Reader {
     const { message } = this;
     const at = others.findIndex((one) => one.folder === message.folder && one.uid === message.uid);
     if (at < 0 || others.length < 2 || message.within) return;
-    const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, some.map((one) => this.strip(one)));
+    const strips = (some, name) => some.length > 0 && h("ol", { class: "strips", "aria-label": t(name) }, this.strips(some, name));
     const article = this.element.querySelector("article");
     article.before(...[strips(others.slice(0, at), "earlierMessages")].filter(Boolean));
     article.after(...[strips(others.slice(at + 1), "laterMessages"), !others.whole && h("p", { class: "partly" }, t("conversationPart"))].filter(Boolean));
+  }
+
+  /** Lines for messages of the conversation. In a long one, those between the outermost and the ones beside the open message wait behind a button. */
+  strips(some, name) {
+    const all = some.map((one) => this.strip(one));
+    if (all.length <= MOST_STRIPS) return all;
+    const between = name === "earlierMessages" ? all.slice(1, -2) : all.slice(2, -1);
+    const more = h("li", {}, h("button", { type: "button", class: "quiet moreStrips", on: { click: () => {
+      more.replaceWith(...between);
+      between[0].firstChild.focus();
+    } } }, t("moreMessages", { count: between.length })));
+    return all.toSpliced(all.indexOf(between[0]), between.length, more);
   }
 
   /** Another message of the conversation, on one line. */

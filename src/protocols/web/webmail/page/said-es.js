@@ -138,7 +138,7 @@ export default {
   "sieve-few-arguments": "{subject} necesita estos argumentos: {least} ({names}); indicados: {given}",
   "sieve-field-name": "'{name}' no puede ser un campo de cabecera: sin espacios, dos puntos ni caracteres de control",
   "sieve-field-value": "valor no válido de un campo de cabecera: no debe contener caracteres de control",
-  "sieve-flag": "'{flag}' no es una marca y se ignora; valen \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen y palabras sin barra",
+  "sieve-flag": "'{flag}' no es una marca y se ignora; valen \\Answered, \\Deleted, \\Draft, \\Flagged, \\Seen y palabras sin barra invertida",
   "sieve-flag-variable": "{subject} admite el nombre de una variable solo con require \"variables\";",
   "sieve-folder": "nombre de carpeta no válido '{name}': {why}",
   "sieve-folder-control": "el nombre contiene caracteres de control",

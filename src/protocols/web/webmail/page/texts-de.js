@@ -415,6 +415,7 @@ export default {
   messageCount: "{count} Nachrichten",
   earlierMessages: "Frühere Nachrichten dieser Unterhaltung",
   laterMessages: "Spätere Nachrichten dieser Unterhaltung",
+  moreMessages: "{count} weitere Nachrichten",
   conversationPart: "Ordner mit sehr vielen Nachrichten wurden für diese Unterhaltung nicht durchgesehen.",
   unit_GB: "GB",
   unit_MB: "MB",

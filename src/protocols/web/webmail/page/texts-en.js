@@ -415,6 +415,7 @@ export default {
   messageCount: "{count} messages",
   earlierMessages: "Earlier messages of this conversation",
   laterMessages: "Later messages of this conversation",
+  moreMessages: "{count} more messages",
   conversationPart: "Folders with very many messages were not searched for this conversation.",
   unit_GB: "GB",
   unit_MB: "MB",

@@ -415,6 +415,7 @@ export default {
   messageCount: "{count} mensajes",
   earlierMessages: "Mensajes anteriores de esta conversación",
   laterMessages: "Mensajes posteriores de esta conversación",
+  moreMessages: "{count} mensajes más",
   conversationPart: "Para esta conversación no se han examinado las carpetas con muchísimos mensajes.",
   unit_GB: "GB",
   unit_MB: "MB",

@@ -415,6 +415,7 @@ export default {
   messageCount: "{count} messages",
   earlierMessages: "Messages précédents de cette conversation",
   laterMessages: "Messages suivants de cette conversation",
+  moreMessages: "{count} autres messages",
   conversationPart: "Les dossiers contenant un très grand nombre de messages n’ont pas été examinés pour cette conversation.",
   unit_GB: "Go",
   unit_MB: "Mo",
