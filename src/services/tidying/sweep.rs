@@ -121,6 +121,10 @@ impl Tidying {
     }
 
     async fn remove(&self, account: &Address, rule: &Rule) -> Result<Vec<Uid>, Unfinished> {
+        // Few have anything. Opening the others would make mail directories, fill the memory, and take users from the other nodes.
+        if !self.0.mailboxes.has_older(account, &rule.folder, rule.before).await? {
+            return Ok(Vec::new());
+        }
         let user = self.0.mailboxes.user(account).await?;
         // Not for changes yet: that would take the `\Recent` marks of new messages.
         let view = user.open(&rule.folder, Access::ReadOnly).await?;

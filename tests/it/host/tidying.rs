@@ -83,6 +83,16 @@ async fn trash_is_kept_for_as_long_as_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn users_without_mail_get_no_directory() {
+    let host = Host::start().user(ANN).await;
+    let home = host.mail_root().join("example.test/ann");
+    assert!(!home.exists());
+    assert_eq!(sweep(&host, Some(Span::days(30))).await, 0);
+    assert!(!home.exists());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn archived_accounts_keep_everything() {
     let host = Host::start().user(ANN).await;
     let mut imap = host.imap(ANN).await;
