@@ -36,6 +36,11 @@ pub(super) fn is_believed(mail: &Mail, message: &Message, hostname: &Domain) -> 
     let bytes = message.bytes();
     let header = HeaderSection::of(&bytes);
     let domain = sender.domain().as_str();
+    let ours = own_results(header.fields(), hostname);
+    let ours = ours.as_deref().and_then(|results| results_of(results, hostname.as_str()));
+    if ours.is_some_and(|results| has_logged_in(&results, sender)) {
+        return true;
+    }
     let shows = |text: &str| {
         results_of(text, hostname.as_str()).map(|results| {
             results.into_iter().any(|result| {
@@ -236,5 +241,16 @@ mod tests {
             assert_eq!(is_believed(&mail, &message, &host), believed, "{field}");
         }
         assert!(!is_believed(&mail, &Message::new("Subject: x\r\n\r\n"), &host));
+        // Users of ours whose mail has waited in the queue. Only above what says how it came is that our own word.
+        let login =
+            |user: &str| format!("Authentication-Results: mail.example.test;\r\n\tauth=pass smtp.auth={user}\r\n");
+        let received = "Received: from x\r\n\tby mail.example.test with ESMTPSA\r\n\tid 1;\r\n\tx\r\n";
+        for (header, believed) in [
+            (format!("{}{received}", login("eve@far.test")), true),
+            (format!("{}{received}", login("bob@far.test")), false),
+            (format!("{received}{}", login("eve@far.test")), false),
+        ] {
+            assert_eq!(is_believed(&mail, &Message::new(format!("{header}\r\n")), &host), believed, "{header}");
+        }
     }
 }

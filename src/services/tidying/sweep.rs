@@ -46,6 +46,7 @@ struct Rule {
     folder: FolderName,
     /// Messages that came before may go.
     before: Timestamp,
+    now: Timestamp,
 }
 
 /// How long after the start the first round is made: others have more urgent work then.
@@ -120,17 +121,26 @@ impl Tidying {
     }
 
     async fn remove(&self, account: &Address, rule: &Rule) -> Result<Vec<Uid>, Unfinished> {
+        // Few have anything. Opening the others would make mail directories, fill the memory, and take users from the other nodes.
+        if !self.0.mailboxes.has_older(account, &rule.folder, rule.before).await? {
+            return Ok(Vec::new());
+        }
         let user = self.0.mailboxes.user(account).await?;
         // Not for changes yet: that would take the `\Recent` marks of new messages.
         let view = user.open(&rule.folder, Access::ReadOnly).await?;
         let every = SequenceSet::all();
-        let uids = view.rows(&every).map(|(_, row)| row.uid);
-        let old: Vec<Uid> = uids.filter(|uid| view.saved_at(*uid).is_some_and(|at| at < rule.before)).collect();
+        let messages = view.rows(&every).map(|(_, row)| (row.uid, view.saved_at(row.uid)));
+        let (old, validity) = (rule.old_enough(messages), view.uid_validity());
         drop(view);
         if old.is_empty() {
             return Ok(old);
         }
-        user.open(&rule.folder, Access::ReadWrite).await?.remove(&old).await
+        let view = user.open(&rule.folder, Access::ReadWrite).await?;
+        // RFC 9051 §2.3.1.1: with another UIDVALIDITY, this is another folder of the same name, and these are the UIDs of others.
+        if view.uid_validity() != validity {
+            return Ok(Vec::new());
+        }
+        view.remove(&old).await
     }
 
     fn record(&self, account: &Address, rule: &Rule, gone: &[Uid]) -> usize {
@@ -147,7 +157,19 @@ fn rule(folder: &str, keep: Option<Span>, now: Timestamp) -> Option<Rule> {
     let keep = keep.map(Span::duration).filter(|keep| !keep.is_zero())?;
     // A folder without a name is not used.
     let folder = FolderName::parse(folder).ok().filter(|folder| !folder.is_inbox())?;
-    Some(Rule { folder, before: now - keep })
+    Some(Rule { folder, before: now - keep, now })
+}
+
+impl Rule {
+    /// Which of a folder's messages may go, given in the order of their UIDs, with when they came as their files' names say.
+    ///
+    /// A message has come after those with lower UIDs (RFC 9051 §2.3.1.1), whatever the name says: a restored message has the name it
+    /// had, some programs move files without giving them another, and a machine without a battery may start in the past. A time that is
+    /// yet to come says nothing.
+    fn old_enough(&self, messages: impl Iterator<Item = (Uid, Option<Timestamp>)>) -> Vec<Uid> {
+        let known = messages.filter_map(|(uid, came)| Some((uid, came.filter(|came| *came <= self.now)?)));
+        known.take_while(|(_, came)| *came < self.before).map(|(uid, _)| uid).collect()
+    }
 }
 
 #[cfg(test)]
@@ -163,5 +185,23 @@ mod tests {
         }
         let rule = rule("Trash", days(30), now).unwrap();
         assert_eq!((rule.folder.as_str(), now.since(rule.before)), ("Trash", Span::days(30).duration()));
+    }
+
+    #[test]
+    fn what_came_after_a_message_that_stays_stays_too() {
+        let day = |days: u64| Timestamp::EPOCH + Span::days(days).duration();
+        let rule = rule("Trash", Some(Span::days(30)), day(1_000)).unwrap();
+        for (came, gone) in [
+            ([Some(900), Some(901), Some(990)], vec![1, 2]),
+            // Restored under the name it had, or moved by a program that keeps names.
+            ([Some(900), Some(990), Some(10)], vec![1]),
+            ([None, Some(900), Some(970)], vec![2]),
+            // While the clock was ahead.
+            ([Some(5_000), Some(900), None], vec![2]),
+        ] {
+            let messages = (1..).zip(came).map(|(n, came)| (Uid::new(n).unwrap(), came.map(day)));
+            let found: Vec<u32> = rule.old_enough(messages).into_iter().map(Uid::get).collect();
+            assert_eq!(found, gone, "{came:?}");
+        }
     }
 }

@@ -21,8 +21,8 @@ crate::settings! {
         /// How long events gather before they are written together.
         pub gather_for: Span = Span::millis(200),
         /// A clock this far ahead of its last reading may have been set wrongly, or the server was off for that long: what is
-        /// deleted for its age (events, counts, quarantine, reports from others, backups by `backup.retention.days`) then stays
-        /// for `after_jump`, so that there is time to correct the clock.
+        /// deleted for its age (events, counts, quarantine, reports from others, backups by `backup.retention.days`, mail in trash
+        /// and junk) then stays for `after_jump`, so that there is time to correct the clock.
         pub jump: Span = Span::days(2),
         /// How long nothing is deleted for its age after such a jump; 0 to delete at once.
         pub after_jump: Span = Span::days(3),

@@ -19,7 +19,7 @@ crate::settings! {
         /// The folder marked `\Archive`; created and subscribed on first use. Empty: none.
         pub archive: String = "Archive".to_owned(),
         /// How long messages stay in the folder `trash` after they have come into it, such as `"30d"`; then they are removed
-        /// for good, once a day. Unset or 0: for ever.
+        /// for good, once a day, also if they are flagged. Folders below it are left alone. Unset or 0: for ever.
         pub keep_trash: Option<Span> = None,
         /// The same for the folder `junk`.
         pub keep_junk: Option<Span> = None,

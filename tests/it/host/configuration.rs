@@ -87,7 +87,7 @@ fn the_unit_without_nixos_fits_the_defaults() {
     let (about, _) = text.split_once("\n## Unit\n").unwrap();
     let blocks = about.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let blocks: Vec<&str> = blocks.collect();
-    assert_eq!((blocks.len(), blocks[0]), (3, block("toml").as_str()));
+    assert_eq!((blocks.len(), blocks[0]), (4, block("toml").as_str()));
     fs::write(&path, format!("{before}{}", blocks.concat())).unwrap();
     let config = load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{error}"));
     assert!(config.tls.certificates.is_empty() && config.tls.acme[0].names[0] == config.hostname);
