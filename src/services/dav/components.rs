@@ -20,7 +20,7 @@ pub(super) struct Whole<'a> {
 }
 
 /// Where components are, by the times that they are about. There can be thousands, and a search for each of them takes minutes.
-pub(super) struct Places(HashMap<Option<String>, usize>);
+pub(super) struct Places(pub(super) HashMap<Option<String>, usize>);
 
 /// A component directly in a calendar, with everything in it, from its BEGIN to its END.
 pub(super) struct Component<'a> {

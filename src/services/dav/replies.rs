@@ -4,7 +4,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use serde::Serialize;
 
 use super::Unfit;
-use super::components::{Component, Whole, attending, is_attendee, named, pieces};
+use super::components::{Component, Places, Whole, attending, is_attendee, named, pieces};
 use super::invitation::{Participant, Participation};
 use super::particulars::{folded, lines};
 use crate::foundations::clock::Timestamp;
@@ -28,10 +28,10 @@ pub enum Recorded {
 
 /// How the organiser's event relates to a reply.
 pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
-    let mut all = Recorded::Yes;
+    let (mut all, places) = (Recorded::Yes, stored.places());
     for event in answer.events() {
-        let Some((who, participation)) = answering(event) else { return Recorded::Never };
-        let Some(there) = meant(event, stored).or_else(|| master(stored)) else { return Recorded::Never };
+        let there = stored.same(&places, event).or_else(|| stored.master(&places));
+        let Some(((who, participation), there)) = answering(event).zip(there) else { return Recorded::Never };
         let known = there.people("ATTENDEE").into_iter().find(|one| one.address.eq_ignore_ascii_case(&who.address));
         match known {
             None => return Recorded::Never,
@@ -45,33 +45,30 @@ pub(super) fn recorded(answer: &Whole<'_>, stored: &Whole<'_>) -> Recorded {
 /// The event with the reply in it. A reply about one time of a recurring event makes that time an exception.
 pub(super) fn noted(answer: &Whole<'_>, stored: &Whole<'_>, now: Timestamp) -> Result<String, Unfit> {
     let gone = || Unfit::Rule(said!("reply-no-event", "the event it is about does not exist"));
-    let (mut written, mut copied): (Vec<(Option<String>, Vec<String>)>, usize) = (Vec::new(), 0);
-    for component in &stored.components {
-        let lines = component.lines.iter().map(|line| line.whole.clone()).collect();
-        written.push((component.exception().or_else(|| (component.kind != "VEVENT").then(|| "-".to_owned())), lines));
-    }
+    let texts = |component: &Component<'_>| component.lines.iter().map(|line| line.whole.clone()).collect::<Vec<_>>();
+    let mut written: Vec<Vec<String>> = stored.components.iter().map(texts).collect();
+    let (Places(mut places), mut copied) = (stored.places(), 0_usize);
+    let master = places.get(&None::<String>).and_then(|at| stored.components.get(*at));
     for event in answer.events() {
         let (who, participation) =
             answering(event).ok_or_else(|| Unfit::Rule(said!("reply-nobody", "it does not say who replies")))?;
         let of = event.exception();
-        if !written.iter().any(|(id, _)| *id == of) {
-            let of = of.clone().ok_or_else(gone)?;
-            let master = master(stored).ok_or_else(gone)?;
-            let lines = single(event, master, now)?;
+        if of.is_some() && !places.contains_key(&of) {
+            let lines = single(event, master.ok_or_else(gone)?, now)?;
             copied += lines.iter().map(String::len).sum::<usize>();
             if copied > MOST_COPIED {
-                return Err(unclear());
+                return Err(Unfit::Rule(said!("invitation-large", "it is too large")));
             }
-            written.push((Some(of), lines));
+            places.insert(of.clone(), written.len());
+            written.push(lines);
         }
-        let lines = written.iter_mut().find(|(id, _)| *id == of).map(|(_, lines)| lines);
-        let lines = lines.ok_or_else(gone)?;
+        let lines = places.get(&of).and_then(|at| written.get_mut(*at)).ok_or_else(gone)?;
         let at = attendee_at(lines, &who.address)
             .ok_or_else(|| Unfit::Rule(said!("reply-not-invited", "the sender of the reply is not invited")))?;
         lines[at] = attending(Some(&lines[at]), &who, participation);
     }
     let mut out = stored.head();
-    written.iter().flat_map(|(_, lines)| lines).for_each(|line| out.push_str(&folded(line)));
+    written.iter().flatten().for_each(|line| out.push_str(&folded(line)));
     Ok(out + "END:VCALENDAR\r\n")
 }
 
@@ -96,22 +93,9 @@ fn answering(event: &Component<'_>) -> Option<(Participant, Participation)> {
     Some((who, participation))
 }
 
-/// The component that a reply is about.
-fn meant<'a, 'b>(event: &Component<'_>, stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
-    let of = event.exception();
-    stored.events().find(|one| one.exception() == of)
-}
-
-fn master<'a, 'b>(stored: &'b Whole<'a>) -> Option<&'b Component<'a>> {
-    stored.events().find(|one| !one.is_exception())
-}
-
-fn unclear() -> Unfit {
-    Unfit::Rule(said!("reply-unclear", "it is unclear which time it is about"))
-}
-
 /// One time of a recurring event, as it would be without an exception (RFC 5545 §3.8.4.4).
 fn single(event: &Component<'_>, master: &Component<'_>, now: Timestamp) -> Result<Vec<String>, Unfit> {
+    let unclear = || Unfit::Rule(said!("reply-unclear", "it is unclear which time it is about"));
     let id = event.line("RECURRENCE-ID").ok_or_else(unclear)?.whole.clone();
     let (start, value) = pieces(&id);
     let kept = start.iter().skip(1).filter(|piece| !named(piece, "RANGE"));
@@ -266,6 +250,23 @@ mod tests {
         };
         assert!(reply(&times(3)).noted_in(&stored, NOW).is_ok());
         assert!(reply(&times(1_000)).noted_in(&stored, NOW).is_err());
+    }
+
+    /// Each of the times was searched for among all that the event has, whenever somebody opened the message.
+    #[test]
+    fn a_reply_about_thousands_of_times_is_compared_within_seconds() {
+        let times =
+            |count: u32| (0..count).map(|n| format!("202612{:02}T{:02}{:02}00Z", 10 + n / 1440, n / 60 % 24, n % 60));
+        let between = "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:u@x\r\nDTSTAMP:20261121T101500Z\r\n";
+        let about = |count: u32| {
+            let one = |time| format!("RECURRENCE-ID:{time}\r\nATTENDEE;PARTSTAT=DECLINED:mailto:bob@example.test\r\n");
+            times(count).map(one).collect::<Vec<_>>().join(between)
+        };
+        let stored = event("RRULE:FREQ=MINUTELY\r\n");
+        let stored = reply(&about(2_000)).noted_in(&stored, NOW).unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(standing(&reply(&about(8_000)), &stored).reply, Some(Recorded::No));
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     }
 
     #[test]

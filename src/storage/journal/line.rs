@@ -165,6 +165,8 @@ fn of_calendars(event: &Event, subject: &str) -> String {
         "1.2" => "was entered into the calendar",
         "3.7" => "was not sent: there is no such address",
         "3.8" => "was not entered: the event in the calendar belongs to somebody else",
+        // The mail with it is there.
+        "" => "waits for a click",
         _ => "could not be delivered",
     };
     format!("{message} from {} for {subject} {result}", text("from"))
@@ -311,6 +313,10 @@ mod tests {
         for (event, wanted) in [
             (calendar("REQUEST", "1.2"), "An invitation from ann@x for bob@x was entered into the calendar"),
             (calendar("CANCEL", "5.1"), "A cancellation from ann@x for bob@x could not be delivered"),
+            (
+                calendar("REPLY", "").with("reason", "it took too long"),
+                "A reply to an invitation from ann@x for bob@x waits for a click: it took too long",
+            ),
             (at(EventKind::LoginAccepted, "ann@x"), "ann@x logged in over imap from 192.0.2.1:9"),
             (
                 at(EventKind::LoginRefused, "ann@x").with("reason", "wrong password"),

@@ -14,6 +14,7 @@ async fn calendars_are_made_as_programs_ask_for_them() {
     let alarm = "BEGIN:VALARM&#13;\nACTION:NONE&#13;\nTRIGGER;VALUE=DATE-TIME:19760401T005545Z&#13;\nEND:VALARM&#13;\n";
     for (name, more, wanted) in [
         ("macos", "<C:calendar-free-busy-set><YES/></C:calendar-free-busy-set>".to_owned(), 201),
+        ("free", "<C:calendar-free-busy-set><NO/></C:calendar-free-busy-set>".to_owned(), 201),
         ("davx5", "<C:calendar-timezone-id>Europe/Berlin</C:calendar-timezone-id>".to_owned(), 201),
         ("alarm", format!("<C:default-alarm-vevent-datetime>{alarm}</C:default-alarm-vevent-datetime>"), 201),
         ("nowhere", "<C:calendar-timezone-id>Nowhere/At All</C:calendar-timezone-id>".to_owned(), 403),
@@ -31,6 +32,12 @@ async fn calendars_are_made_as_programs_ask_for_them() {
     );
     let shown = ask(&host, ANN, &format!("PROPFIND {HOME}davx5/"), "Depth: 0\r\n", &asked).await.body;
     assert!(shown.contains("<C:calendar-timezone-id>Europe/Berlin<"), "{shown}");
+    // What is in it makes nobody busy.
+    let asked = format!("<D:propfind {NAMES}><D:prop><C:schedule-calendar-transp/></D:prop></D:propfind>");
+    for (name, wanted) in [("macos", "<C:opaque"), ("free", "<transparent ")] {
+        let shown = ask(&host, ANN, &format!("PROPFIND {HOME}{name}/"), "Depth: 0\r\n", &asked).await.body;
+        assert!(shown.contains(wanted), "{name}: {shown}");
+    }
     let patch = format!(
         "<D:propertyupdate {NAMES}><D:set><D:prop><C:default-alarm-vevent-date>{alarm}</C:default-alarm-vevent-date>\
          </D:prop></D:set></D:propertyupdate>"

@@ -159,19 +159,27 @@ async fn an_answer_to_an_address_with_a_tag_is_entered() {
 async fn messages_leave_room_for_events() {
     let (host, _peer) = host("[dav]\nspace = \"1M\"\n").await;
     assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[EVE])).await.status, 201);
-    let words = "X-A:some words\r\n".repeat(6_000);
-    for day in 10..14 {
-        let at = format!("202611{day}T100000Z");
+    let answer = async |day: u32, words: usize| {
+        let (at, words) = (format!("202611{day}T100000Z"), "X-A:some words\r\n".repeat(words));
         let answer = reply("TENTATIVE", &at, EVE).replace("DTSTAMP", &format!("{words}DTSTAMP"));
         send(&host, HONEST, EVE, &answer).await;
         stored_with(&host, &at).await;
+    };
+    for day in 10..14 {
+        answer(day, 6_000).await;
     }
     let entered = async || {
         let told = told(&host).await;
         told.iter().filter(|event| event.details.get("status").is_some_and(|status| status == "1.2")).count()
     };
     until("all are entered", async || entered().await == 4).await;
-    assert_eq!(listed(&host, ANN, "/dav/scheduling/ann@example.test/inbox/").await.len(), 1);
+    let inbox = async || listed(&host, ANN, "/dav/scheduling/ann@example.test/inbox/").await;
+    let kept = inbox().await;
+    assert_eq!(kept.len(), 1);
+    // One that is larger than that is entered, but neither kept nor in the place of others.
+    answer(14, 12_000).await;
+    until("all are entered", async || entered().await == 5).await;
+    assert_eq!(inbox().await, kept);
     host.stop().await;
 }
 

@@ -109,7 +109,12 @@ async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
                 return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(CALDAV, "valid-calendar-data"));
             }
             properties.push(property);
-        } else if !is_passed_over(&property.name) {
+        } else if property.name.namespace == CALDAV && property.name.local == "calendar-free-busy-set" {
+            if let Some(transparent) = as_transparent(&property) {
+                // The property of today, if it is there too, counts.
+                properties.insert(0, transparent);
+            }
+        } else if property.name.local != "resourcetype" {
             let why = format!("The property `{}` cannot be set.", property.name.local);
             return Err(Problem::new(StatusCode::FORBIDDEN, why).rule(DAV, "cannot-modify-protected-property"));
         }
@@ -123,10 +128,12 @@ async fn create(asked: &Asked<'_>, root: Option<&Element>) -> Answer<Response> {
     Ok(StatusCode::CREATED.into_response())
 }
 
-/// Whether what is wished for a new collection needs no answer: its type, which is known, and that it makes busy, as drafts of RFC 6638
-/// had it. macOS says so of every calendar that it makes, and calendars do unless `schedule-calendar-transp` says otherwise.
-fn is_passed_over(name: &PropertyName) -> bool {
-    name.local == "resourcetype" || name.namespace == CALDAV && name.local == "calendar-free-busy-set"
+/// What a property of drafts of RFC 6638 is called today, if a calendar is to make nobody busy. macOS sends YES or NO with every calendar
+/// that it makes.
+fn as_transparent(free_busy_set: &Property) -> Option<Property> {
+    let name = PropertyName { namespace: CALDAV.to_owned(), local: TRANSPARENCY_PROPERTY.to_owned() };
+    let value = format!("<transparent xmlns=\"{CALDAV}\"></transparent>");
+    free_busy_set.value.trim().starts_with("<NO ").then_some(Property { name, value })
 }
 
 /// The components that a new calendar is to hold.

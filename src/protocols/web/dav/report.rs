@@ -35,26 +35,23 @@ pub(super) async fn report(asked: &Asked<'_>, body: Body) -> Answer<Response> {
         return match (report, &asked.place) {
             // A multiget names its objects itself (RFC 4791 §7.9).
             (Report::Multiget(wanted, paths), Place::Home(_) | Place::Object(..)) => {
-                multiget((asked, turn), &wanted, &paths).await
+                multiget(asked, turn, &wanted, &paths).await
             }
             _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report works only on a calendar or an address book.")),
         };
     };
     let collection = asked.collection(*kind, name).await?;
     match (report, kind) {
-        (Report::Multiget(wanted, paths), _) => multiget((asked, turn), &wanted, &paths).await,
+        (Report::Multiget(wanted, paths), _) => multiget(asked, turn, &wanted, &paths).await,
         (Report::Sync(wanted, token, limit), _) => changes(asked, &collection, &wanted, token.as_deref(), limit).await,
         (Report::Calendar(wanted, filter, zone), CollectionKind::Calendar | CollectionKind::ScheduleInbox) => {
             let zone = zone_text(asked, &collection, zone).await?;
-            let (component, range) = filter.narrowed();
-            let scope = (component.map(str::to_ascii_uppercase), range);
-            let question = Question::Calendar(filter, zone);
-            query((asked, turn), &collection, &wanted, question, scope, None).await
+            query(asked, turn, &collection, &wanted, Question::Calendar(filter, zone), None).await
         }
         (Report::Cards(wanted, filter, limit), CollectionKind::AddressBook) => {
-            query((asked, turn), &collection, &wanted, Question::Cards(filter), (None, None), limit).await
+            query(asked, turn, &collection, &wanted, Question::Cards(filter), limit).await
         }
-        (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy((asked, turn), &collection, &range).await,
+        (Report::FreeBusy(range), CollectionKind::Calendar) => free_busy(asked, turn, &collection, &range).await,
         _ => Err(Problem::new(StatusCode::FORBIDDEN, "This report works only on another kind of collection.")),
     }
 }
@@ -75,6 +72,18 @@ impl Question {
             Self::Cards(filter) => Card::read(content).is_ok_and(|card| filter.matches(&card)),
         }
     }
+
+    /// The component and the time by which the database can choose.
+    fn scope(&self) -> (Option<String>, Option<TimeRange>) {
+        let Self::Calendar(filter, _) = self else { return (None, None) };
+        let (component, range) = filter.narrowed();
+        (component.map(str::to_ascii_uppercase), range)
+    }
+
+    fn zone(&self) -> Option<&str> {
+        let Self::Calendar(_, zone) = self else { return None };
+        zone.as_deref()
+    }
 }
 
 /// The zone for times that name none: the query's own, else the calendar's (RFC 4791 §7.3), which may only be named (RFC 7809 §5.2).
@@ -92,11 +101,11 @@ async fn zone_text(asked: &Asked<'_>, collection: &Collection, given: Option<Str
 }
 
 async fn query(
-    (asked, turn): (&Asked<'_>, &Turn),
+    asked: &Asked<'_>,
+    turn: &Turn,
     collection: &Collection,
     wanted: &Wanted,
     question: Question,
-    scope: (Option<String>, Option<TimeRange>),
     limit: Option<u32>,
 ) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
@@ -105,21 +114,18 @@ async fn query(
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
     let mut out = Multistatus::new(settings.answer.len());
     let until = Instant::now() + settings.query.duration();
-    let window = scope.1.map(|range| Window { from: range.start, to: range.end });
+    let (component, range) = question.scope();
+    let window = range.map(|range| Window { from: range.start, to: range.end });
     let (mut after, mut found) = (String::new(), 0);
     loop {
-        let component = scope.0.as_deref();
-        let page = asked.room.needs.collections.page(collection, &after, component, window, TOGETHER).await?;
+        let page =
+            asked.room.needs.collections.page(collection, &after, component.as_deref(), window, TOGETHER).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.info.name);
         let (question, recurring) = (question.clone(), recurring(wanted));
         let judged = turn.block(move || {
-            let zone = match &question {
-                Question::Calendar(_, zone) => zone.as_deref(),
-                Question::Cards(_) => None,
-            };
             let judge = |object: Object| {
-                question.matches(&object.content, most).then(|| shown(object, recurring, (zone, most)))
+                question.matches(&object.content, most).then(|| shown(object, recurring, question.zone(), most))
             };
             page.into_iter().take_while(|_| Instant::now() < until).filter_map(judge).collect::<Vec<_>>()
         });
@@ -158,7 +164,7 @@ const fn recurring(wanted: &Wanted) -> Recurring {
 
 /// An object with the text that a report shows of it. What has too many recurrences to be looked at or written out is shown with
 /// its rule, from which a client can tell the recurrences too. Times that name no zone are in `zone`.
-fn shown(object: Object, recurring: Recurring, (zone, most): (Option<&str>, usize)) -> (Object, String) {
+fn shown(object: Object, recurring: Recurring, zone: Option<&str>, most: usize) -> (Object, String) {
     let whole = String::from_utf8_lossy(&object.content);
     let read = || CalendarObject::read(&object.content).ok();
     let text = match recurring {
@@ -172,7 +178,7 @@ fn shown(object: Object, recurring: Recurring, (zone, most): (Option<&str>, usiz
     (object, text)
 }
 
-async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[String]) -> Answer<Response> {
+async fn multiget(asked: &Asked<'_>, turn: &Turn, wanted: &Wanted, paths: &[String]) -> Answer<Response> {
     let settings = asked.room.needs.settings.get();
     let (account, most) = (&asked.visitor.account, settings.recurrences as usize);
     let writer = Writer { account, settings: &settings, wanted, minimal: is_minimal(asked), addresses: &[] };
@@ -210,8 +216,8 @@ async fn multiget((asked, turn): (&Asked<'_>, &Turn), wanted: &Wanted, paths: &[
                 let recurring = recurring(wanted);
                 let zone = zone.clone();
                 let (object, text) = match recurring {
-                    Recurring::Stored => shown(object, recurring, (None, most)),
-                    _ => turn.block(move || shown(object, recurring, (zone.as_deref(), most))).await?,
+                    Recurring::Stored => shown(object, recurring, None, most),
+                    _ => turn.block(move || shown(object, recurring, zone.as_deref(), most)).await?,
                 };
                 writer.write(&Resource::Object(collection, &object.info, Some(&text)), &mut out);
             }
@@ -292,7 +298,7 @@ fn room_for(change: &Change, with_content: bool) -> usize {
 }
 
 /// RFC 4791 §7.10.
-async fn free_busy((asked, turn): (&Asked<'_>, &Turn), collection: &Collection, range: &TimeRange) -> Answer<Response> {
+async fn free_busy(asked: &Asked<'_>, turn: &Turn, collection: &Collection, range: &TimeRange) -> Answer<Response> {
     let needs = &asked.room.needs;
     let settings = needs.settings.get();
     let (most, range) = (settings.recurrences as usize, *range);

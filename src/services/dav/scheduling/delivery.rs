@@ -292,11 +292,14 @@ pub(super) async fn keep(
         ends_at: None,
         people: Vec::new(),
     };
-    let drafts = std::slice::from_ref(&draft);
+    let (drafts, room) = (std::slice::from_ref(&draft), bounds.limits.octets / INBOX_PARTS);
     let kept = async {
+        if text.len() as u64 > room {
+            return Err(Error::Full(room));
+        }
         let mut known = collections.objects(inbox).await?;
         known.sort_by_key(|info| (info.modified_at, info.name.clone()));
-        let (mut count, room) = (known.len() + 1, bounds.limits.octets / INBOX_PARTS);
+        let mut count = known.len() + 1;
         let mut octets = known.iter().map(|info| info.size).sum::<u64>().saturating_add(text.len() as u64);
         for info in &known {
             if count <= bounds.inbox.max(1) && octets <= room {
