@@ -239,7 +239,7 @@ impl Folder {
             let summary = match cached.filter(|cached| fuller.is_none_or(|fuller| (fuller.is_made)(cached))) {
                 Some(summary) => Ok(summary),
                 None => self.summarize_file(*uid, summarize).inspect(|summary| {
-                    self.summaries.add(*uid, summary.clone());
+                    self.keep_summary(&directories, *uid, summary.clone());
                     made = true;
                 }),
             };
