@@ -22,10 +22,12 @@ use super::mailboxes::Fuller;
 use super::maildir::directory::Directories;
 use super::maildir::small::read_at;
 use super::snapshot::Record;
+use super::usage::Account;
 use crate::foundations::mail::{Uid, crlf, crlf_onto};
 
 /// One message, open for reading.
 pub struct Body {
+    account: Arc<Account>,
     environment: Arc<Environment>,
     inner: Arc<parking_lot::Mutex<Reader>>,
     size: u64,
@@ -38,8 +40,9 @@ impl std::fmt::Debug for Body {
 }
 
 impl Body {
-    fn new(environment: Arc<Environment>, reader: Reader, size: u64) -> Self {
-        Self { environment, inner: Arc::new(parking_lot::Mutex::new(reader)), size }
+    fn new(folder: &Folder, reader: Reader, size: u64) -> Self {
+        let (account, environment) = (Arc::clone(&folder.account), Arc::clone(&folder.environment));
+        Self { account, environment, inner: Arc::new(parking_lot::Mutex::new(reader)), size }
     }
 
     /// Its size in octets, as clients see it (CRLF line ends).
@@ -54,7 +57,7 @@ impl Body {
             let read = inner.lock().read(offset, length);
             read.map(Bytes::from).map_err(|error| Error::io("cannot read a message", error))
         };
-        self.environment.job(read).await
+        self.account.job(&self.environment, read).await
     }
 }
 
@@ -161,7 +164,7 @@ impl Folder {
             true => Reader::Plain(file),
             false => Reader::Translated(Translator::new(file)),
         };
-        Ok(Body::new(Arc::clone(&self.environment), reader, record.virtual_size))
+        Ok(Body::new(self, reader, record.virtual_size))
     }
 
     /// A message's file and what is known about it. If the file has another size by now, it is another message.

@@ -373,6 +373,26 @@ async fn changes_of_one_user_keep_no_other_waiting() {
     }
 }
 
+/// Each session of a user could occupy a place of its own with them.
+#[tokio::test]
+async fn pieces_of_a_large_message_are_read_in_the_turns_of_their_user() {
+    let settings = MailboxSettings { jobs_per_user: 1, ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    store.append("INBOX", "x\r\n").await;
+    let view = store.view("INBOX").await;
+    let mut body = view.body(uid(1)).await.unwrap();
+    let (end, occupied) = occupy(store.user.folder(&name("INBOX")).unwrap()).await;
+    let mark = async move { view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await };
+    let mark = store.tasks.spawn(mark);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let early = tokio::time::timeout(Duration::from_millis(200), body.read(0, 3)).await;
+    end.send(()).unwrap();
+    occupied.await.unwrap();
+    mark.await.unwrap().unwrap();
+    assert!(early.is_err(), "it passes the turns by: {early:?}");
+    assert_eq!(body.read(0, 3).await.unwrap(), "x\r\n");
+}
+
 /// While a folder was copied to one that somebody has open, each report about a copy was compared with all the others.
 #[tokio::test]
 async fn copies_on_their_way_to_the_disk_are_recognised_at_once() {
