@@ -276,14 +276,7 @@ pub(super) const SUMMARIZER: Summarizer = Summarizer {
         Summary::of(message).write(&mut out);
         out
     },
-    fuller: Some(Fuller {
-        summarize: |message| {
-            let mut out = Vec::new();
-            Summary::full(message).write(&mut out);
-            out
-        },
-        is_made: Summary::is_full,
-    }),
+    fuller: Some(Fuller { lacks: Summary::lacks, extend: Summary::extended }),
 };
 
 /// Where the process with the mailboxes accepts mail: the first address of an `lmtp` listener.

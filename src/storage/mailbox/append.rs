@@ -52,7 +52,7 @@ impl Folder {
             directories.remove_temporary(&unique);
         }
         let (uid, ticket) = placed?;
-        self.summarize(uid, &message.bytes());
+        self.summarize(&directories, uid, &message.bytes());
         self.commit(&directories, ticket)?;
         let uid_validity = self.current().uid_validity;
         Ok(Appended { uid_validity, uid })
@@ -82,10 +82,21 @@ impl Folder {
     }
 
     /// Caches what lists of messages need.
-    pub fn summarize(&self, uid: Uid, message: &[u8]) {
+    pub fn summarize(&self, directories: &Directories, uid: Uid, message: &[u8]) {
         let summary = (self.environment.summarizer.summarize)(message);
         if !summary.is_empty() {
-            self.summaries.add(uid, Bytes::from(summary));
+            self.keep_summary(directories, uid, Bytes::from(summary));
+        }
+    }
+
+    /// Caches a summary. Those of very many messages do not wait for the task that writes them: it may be waiting itself, for a
+    /// folder that somebody changes.
+    pub fn keep_summary(&self, directories: &Directories, uid: Uid, summary: Bytes) {
+        let write = || self.summaries.flush(directories.own_root()?, self.stamp());
+        if self.summaries.add(uid, summary)
+            && let Err(error) = write()
+        {
+            log::warn!(folder:% = self.name, error:% = error; "The cache of a folder cannot be written: its messages will be read again");
         }
     }
 

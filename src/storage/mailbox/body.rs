@@ -4,6 +4,8 @@
 //! its name) has bare LFs, as Dovecot writes by default, and is converted on reading; all others, including all of
 //! ours, are served octet by octet, so positions in the message are positions in the file.
 
+mod reader;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -15,6 +17,7 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use tokio::task::JoinHandle;
 
+use self::reader::Reader;
 use super::Error;
 use super::environment::Environment;
 use super::folder::Folder;
@@ -22,10 +25,12 @@ use super::mailboxes::Fuller;
 use super::maildir::directory::Directories;
 use super::maildir::small::read_at;
 use super::snapshot::Record;
+use super::usage::Account;
 use crate::foundations::mail::{Uid, crlf, crlf_onto};
 
 /// One message, open for reading.
 pub struct Body {
+    account: Arc<Account>,
     environment: Arc<Environment>,
     inner: Arc<parking_lot::Mutex<Reader>>,
     size: u64,
@@ -38,8 +43,9 @@ impl std::fmt::Debug for Body {
 }
 
 impl Body {
-    fn new(environment: Arc<Environment>, reader: Reader, size: u64) -> Self {
-        Self { environment, inner: Arc::new(parking_lot::Mutex::new(reader)), size }
+    fn new(folder: &Folder, reader: Reader, size: u64) -> Self {
+        let (account, environment) = (Arc::clone(&folder.account), Arc::clone(&folder.environment));
+        Self { account, environment, inner: Arc::new(parking_lot::Mutex::new(reader)), size }
     }
 
     /// Its size in octets, as clients see it (CRLF line ends).
@@ -54,84 +60,7 @@ impl Body {
             let read = inner.lock().read(offset, length);
             read.map(Bytes::from).map_err(|error| Error::io("cannot read a message", error))
         };
-        self.environment.job(read).await
-    }
-}
-
-/// A file and how it is read.
-enum Reader {
-    /// Unchanged.
-    Plain(File),
-    /// With a CR before each bare LF.
-    Translated(Translator),
-}
-
-impl Reader {
-    fn read(&mut self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Plain(file) => read_at(file.as_fd(), offset, length),
-            Self::Translated(translator) => translator.read(offset, length),
-        }
-    }
-}
-
-/// Reads a file with bare LFs as if they were CRLF. Continuing where the last read ended costs nothing extra; going
-/// back starts over at the beginning of the file.
-struct Translator {
-    file: File,
-    /// Position in the file of the next octet.
-    at: u64,
-    /// Its position in the message.
-    offset: u64,
-    /// The octet before it in the file.
-    before: u8,
-    /// Whether its CR has already been produced and the LF is due.
-    due: bool,
-}
-
-impl Translator {
-    const BUFFER: usize = 64 << 10;
-
-    fn new(file: File) -> Self {
-        Self { file, at: 0, offset: 0, before: 0, due: false }
-    }
-
-    fn read(&mut self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        if offset < self.offset {
-            (self.at, self.offset, self.before, self.due) = (0, 0, 0, false);
-        }
-        let mut out = Vec::new();
-        while out.len() < length {
-            let chunk = read_at(self.file.as_fd(), self.at, Self::BUFFER)?;
-            if chunk.is_empty() {
-                break;
-            }
-            for byte in chunk {
-                let bare = byte == b'\n' && self.before != b'\r' && !self.due;
-                if bare {
-                    self.put(b'\r', offset, &mut out);
-                    if out.len() == length {
-                        self.due = true;
-                        break;
-                    }
-                }
-                self.put(byte, offset, &mut out);
-                self.before = byte;
-                self.due = false;
-                self.at += 1;
-                if out.len() == length {
-                    break;
-                }
-            }
-        }
-        Ok(out)
-    }
-
-    fn put(&mut self, byte: u8, from: u64, out: &mut Vec<u8>) {
-        if self.offset >= from {
-            out.push(byte);
-        }
-        self.offset += 1;
+        self.account.job(&self.environment, read).await
     }
 }
 
@@ -156,12 +85,14 @@ const SUMMARIES: usize = 256;
 impl Folder {
     /// Opens a message for reading. Blocks.
     pub fn open_body(self: &Arc<Self>, uid: Uid) -> Result<Body, Error> {
+        let (reader, size) = self.open_reader(uid)?;
+        Ok(Body::new(self, reader, size))
+    }
+
+    /// What reads a message, and its size as clients see it.
+    fn open_reader(self: &Arc<Self>, uid: Uid) -> Result<(Reader, u64), Error> {
         let (file, record) = self.open_file(uid)?;
-        let reader = match record.size == record.virtual_size {
-            true => Reader::Plain(file),
-            false => Reader::Translated(Translator::new(file)),
-        };
-        Ok(Body::new(Arc::clone(&self.environment), reader, record.virtual_size))
+        Ok((Reader::new(file, record.size == record.virtual_size), record.virtual_size))
     }
 
     /// A message's file and what is known about it. If the file has another size by now, it is another message.
@@ -234,15 +165,14 @@ impl Folder {
         });
         let mut made = false;
         let mut batch = Vec::with_capacity(uids.len());
-        let summarize = fuller.map_or(self.environment.summarizer.summarize, |fuller| fuller.summarize);
         for (uid, cached) in uids.iter().zip(cached) {
-            let summary = match cached.filter(|cached| fuller.is_none_or(|fuller| (fuller.is_made)(cached))) {
-                Some(summary) => Ok(summary),
-                None => self.summarize_file(*uid, summarize).inspect(|summary| {
-                    self.summaries.add(*uid, summary.clone());
+            let summary = self.summary(*uid, cached, fuller).map(|(summary, is_new)| {
+                if is_new {
+                    self.keep_summary(&directories, *uid, summary.clone());
                     made = true;
-                }),
-            };
+                }
+                summary
+            });
             batch.push((*uid, summary));
         }
         if made {
@@ -251,9 +181,28 @@ impl Folder {
         Ok(batch)
     }
 
+    /// A message's summary, and whether it is not the cached one. A usual one is extended out of the message's header alone: the
+    /// whole of a large message would take its time each time one has arrived.
+    fn summary(
+        self: &Arc<Self>,
+        uid: Uid,
+        cached: Option<Bytes>,
+        fuller: Option<Fuller>,
+    ) -> Result<(Bytes, bool), Error> {
+        let is_new = cached.is_none();
+        let usual = cached.map_or_else(|| self.summarize_file(uid), Ok)?;
+        let Some((length, extend)) = fuller.and_then(|fuller| Some(((fuller.lacks)(&usual)?, fuller.extend))) else {
+            return Ok((usual, is_new));
+        };
+        let _turn = (length > LARGE).then(|| self.environment.summarizing.lock());
+        let (mut reader, _) = self.open_reader(uid)?;
+        let header = reader.read(0, usize::try_from(length).unwrap_or(usize::MAX));
+        Ok((Bytes::from(extend(&usual, &header.map_err(self.failed("read a message"))?)), true))
+    }
+
     /// Reads a message and computes its summary. Of large ones, which other programs have put there, one is in memory
     /// at a time.
-    fn summarize_file(self: &Arc<Self>, uid: Uid, summarize: fn(&[u8]) -> Vec<u8>) -> Result<Bytes, Error> {
+    fn summarize_file(self: &Arc<Self>, uid: Uid) -> Result<Bytes, Error> {
         let known = self.current().by_uid(uid).map_or(0, |(record, _)| record.virtual_size);
         let most = self.environment.settings.get().summarized_size.get();
         if known > most {
@@ -263,7 +212,7 @@ impl Folder {
         }
         let _turn = (known > LARGE).then(|| self.environment.summarizing.lock());
         let message = self.read_whole(uid)?;
-        Ok(Bytes::from(summarize(&message)))
+        Ok(Bytes::from((self.environment.summarizer.summarize)(&message)))
     }
 }
 
@@ -467,26 +416,5 @@ impl Summaries {
     /// The next summary in the given order; `None` after the last.
     pub async fn next(&mut self) -> Option<(Uid, Result<Bytes, Error>)> {
         self.0.next().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn line_ends_are_translated_wherever_reading_begins() {
-        let text = b"\na\n\r\nb\r\n\n\rc\nd";
-        let whole = crlf(text);
-        assert_eq!(*whole, *b"\r\na\r\n\r\nb\r\n\r\n\rc\r\nd");
-        let path = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(path.path(), text).unwrap();
-        let mut translator = Translator::new(File::open(path.path()).unwrap());
-        for length in 1..=whole.len() + 1 {
-            for offset in (0..=whole.len()).chain([3, 0, 7]) {
-                let end = (offset + length).min(whole.len());
-                assert_eq!(translator.read(offset as u64, length).unwrap(), whole[offset..end], "{offset} {length}");
-            }
-        }
     }
 }

@@ -37,10 +37,11 @@ pub struct Summarizer {
 /// ones, and serve everybody.
 #[derive(Debug, Clone, Copy)]
 pub struct Fuller {
-    /// As [`Summarizer::summarize`].
-    pub summarize: fn(&[u8]) -> Vec<u8>,
-    /// Whether a cached summary is one of these.
-    pub is_made: fn(&[u8]) -> bool,
+    /// How many octets from the beginning of a message are needed to make one out of its usual summary; `None` if that is one
+    /// already.
+    pub lacks: fn(&[u8]) -> Option<u64>,
+    /// Makes one out of a usual summary and these octets. Must not panic, whatever the bytes.
+    pub extend: fn(&[u8], &[u8]) -> Vec<u8>,
 }
 
 /// All mailboxes below one mail root. Cheap to clone.

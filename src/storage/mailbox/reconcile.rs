@@ -6,7 +6,7 @@ mod plan;
 use std::sync::Arc;
 
 use self::adoption::{Adoption, Given, PATIENCE};
-use self::plan::{Entry, Found, Listing, Plan};
+use self::plan::{Found, Listing, Plan};
 use super::commit::Touched;
 use super::folder::{Folder, State};
 use super::maildir::directory::{Directories, Mtimes};
@@ -228,8 +228,10 @@ impl Folder {
         names: &[(Place, Vec<u8>)],
     ) -> Result<(), Error> {
         let mut listing = Listing::default();
+        let old = self.current();
         for (place, name) in names {
-            if directories.has(*place, name) {
+            // There is no need to look for what changes of our own have caused.
+            if !state.is_ours(&old, *place, name) && directories.has(*place, name) {
                 listing.add(*place, name);
             }
         }
@@ -237,10 +239,6 @@ impl Folder {
             return Ok(());
         }
         listing.sort();
-        let old = self.current();
-        if listing.entries.iter().all(|entry| state.knows(&old, entry, &listing)) {
-            return Ok(());
-        }
         self.settle_pending(state, directories)?;
         let old = self.current();
         let plan = Plan::make(&old, &listing, state, Known::Live, directories);
@@ -282,19 +280,6 @@ impl Folder {
         let old = self.current();
         let difference = Difference { from: &old, listing: &listing, plan: &plan, known: Known::Live };
         self.apply(state, directories, difference)
-    }
-}
-
-impl State {
-    fn knows(&self, snapshot: &Snapshot, entry: &Entry, listing: &Listing) -> bool {
-        let found = Found { place: entry.place, name: listing.name(entry) };
-        let Some(uid) = entry.uid else { return false };
-        let pending = self.pending.iter().find(|pending| pending.record.uid == uid);
-        match (pending, snapshot.by_uid(uid)) {
-            (Some(pending), _) => is_recorded(&pending.record, &pending.name, found),
-            (None, Some((record, stored))) => is_recorded(record, stored, found),
-            (None, None) => false,
-        }
     }
 }
 

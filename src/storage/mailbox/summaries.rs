@@ -27,6 +27,8 @@ const WINDOW: usize = 256 << 10;
 const MOST: usize = 128 << 10;
 /// Most summaries in memory at once while a file is rewritten.
 const REWRITTEN_TOGETHER: usize = 32;
+/// Octets of summaries that may wait to be written.
+const WAITING: usize = 4 << 20;
 /// Octets of removed messages that the file may hold beyond those of existing ones.
 const SLACK: u64 = 1 << 20;
 
@@ -48,6 +50,8 @@ struct Inner {
     /// Those of the replaced ones until then.
     replaced: u64,
     waiting: BTreeMap<Uid, Bytes>,
+    /// Octets that have come to wait since the last time.
+    gathered: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,11 +69,16 @@ pub(super) struct Stamp {
 }
 
 impl Summaries {
-    /// Adds a summary, to be written with the next [`Summaries::flush`].
-    pub fn add(&self, uid: Uid, summary: Bytes) {
-        if summary.len() <= MOST {
-            self.inner.lock().waiting.insert(uid, summary);
+    /// Adds a summary, to be written with the next [`Summaries::flush`]. Returns whether so much waits that it is time for that.
+    #[must_use]
+    pub fn add(&self, uid: Uid, summary: Bytes) -> bool {
+        if summary.len() > MOST {
+            return false;
         }
+        let mut inner = self.inner.lock();
+        inner.gathered += summary.len();
+        inner.waiting.insert(uid, summary);
+        inner.gathered > WAITING
     }
 
     /// Notes that messages have been removed.
@@ -108,6 +117,7 @@ impl Summaries {
         }
         // What cannot be written is computed again when it is needed: it must not gather in memory.
         let waiting = std::mem::take(&mut inner.waiting);
+        inner.gathered = 0;
         let file = open(folder, stamp)?;
         let end = rustix::fs::fstat(&file)?.st_size;
         let mut at = u64::try_from(end).unwrap_or(HEADER);
@@ -365,7 +375,7 @@ mod tests {
             gone.extend(uids);
             summaries.compact(folder.as_fd(), STAMP, |uid| !gone.contains(&uid)).unwrap();
         };
-        (1..=40).for_each(|number| summaries.add(uid(number), summary(number)));
+        (1..=40).for_each(|number| _ = summaries.add(uid(number), summary(number)));
         summaries.flush(folder.as_fd(), STAMP).unwrap();
         let found = summaries.read(folder.as_fd(), STAMP, &[uid(1), uid(40)]).unwrap();
         assert_eq!(found, [Some(summary(1)), Some(summary(40))]);
@@ -389,7 +399,7 @@ mod tests {
         for known in [false, true] {
             let mut summaries = Summaries::default();
             for n in 0..30 {
-                summaries.add(uid(1), summary(n));
+                assert!(!summaries.add(uid(1), summary(n)));
                 summaries.flush(folder.as_fd(), STAMP).unwrap();
                 if !known {
                     // As after a restart.
@@ -409,7 +419,7 @@ mod tests {
         let folder = std::fs::File::open(directory.path()).unwrap();
         let summaries = Summaries::default();
         let uids: Vec<Uid> = (1..=100).map(uid).collect();
-        uids.iter().for_each(|uid| summaries.add(*uid, Bytes::from(vec![7; 100 << 10])));
+        uids.iter().for_each(|uid| _ = summaries.add(*uid, Bytes::from(vec![7; 100 << 10])));
         summaries.flush(folder.as_fd(), STAMP).unwrap();
         let (mut whole, mut largest) = (Vec::new(), 0);
         let mut write = |piece: &[u8]| {

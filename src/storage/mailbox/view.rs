@@ -454,12 +454,12 @@ impl Folder {
         }
         let folder = Arc::clone(self);
         self.environment.tasks.spawn(async move {
-            let environment = Arc::clone(&folder.environment);
+            let (account, environment) = (Arc::clone(&folder.account), Arc::clone(&folder.environment));
             let job = move || {
                 folder.settling.store(false, Ordering::Release);
                 folder.settle_recent()
             };
-            if let Err(error) = environment.job(job).await {
+            if let Err(error) = account.job(&environment, job).await {
                 log::debug!(error:% = error; "Recent messages stay in `new/` for now");
             }
         });

@@ -24,7 +24,6 @@ use super::folder::{Folder, State};
 use super::maildir::directory::Directories;
 use super::maildir::filename::{FileName, Place};
 use super::reconcile::Known;
-use super::snapshot::Snapshot;
 use crate::foundations::mail::Uid;
 
 /// The process's inotify instance.
@@ -240,16 +239,6 @@ impl Events {
     }
 }
 
-/// Whether a message of ours, shown already or not, has this name.
-fn is_ours(state: &State, snapshot: &Snapshot, place: Place, name: &[u8]) -> bool {
-    let Some(uid) = FileName::parse(name, place).and_then(|name| name.uid) else { return false };
-    let pending = state.pending.iter().find(|pending| pending.record.uid == uid);
-    let pending = pending.map(|pending| (&pending.record, &pending.name[..]));
-    pending
-        .or_else(|| snapshot.by_uid(uid))
-        .is_some_and(|(record, stored)| record.place == place && record.file_name(stored) == name)
-}
-
 impl Folder {
     /// Watches the folder while a session has it open; without inotify its directories' times must suffice.
     pub fn watch(self: &Arc<Self>) {
@@ -352,9 +341,6 @@ impl Folder {
         let (unfinished, finished): (Vec<_>, Vec<_>) =
             begun.into_iter().partition(|(place, name)| self.is_unfinished(state, directories, *place, name));
         appeared.extend(finished);
-        // By changes of our own. There is no need to look for them.
-        let known = self.current();
-        appeared.retain(|(place, name)| !is_ours(state, &known, *place, name));
         if !unfinished.is_empty() {
             self.events.lock().begun.extend(unfinished);
             if let Some(watcher) = &self.environment.watcher {
@@ -380,7 +366,7 @@ impl Folder {
     /// Whether somebody seems to be writing a file where it is to stay, as `cp` and `tar` do. A message gets its UID when it is
     /// complete, because what is written later is another one.
     fn is_unfinished(&self, state: &State, directories: &Directories, place: Place, name: &[u8]) -> bool {
-        if FileName::parse(name, place).is_none() || is_ours(state, &self.current(), place, name) {
+        if FileName::parse(name, place).is_none() || state.is_ours(&self.current(), place, name) {
             return false;
         }
         let now = self.environment.clock.now().unix_micros().saturating_mul(1000);
@@ -396,6 +382,6 @@ impl Folder {
     /// Whether a message of ours, shown already or not, is among the names that vanished, and really gone.
     fn has_lost(&self, state: &State, directories: &Directories, vanished: &[(Place, Vec<u8>)]) -> bool {
         let snapshot = self.current();
-        vanished.iter().any(|(place, name)| is_ours(state, &snapshot, *place, name) && !directories.has(*place, name))
+        vanished.iter().any(|(place, name)| state.is_ours(&snapshot, *place, name) && !directories.has(*place, name))
     }
 }

@@ -281,7 +281,20 @@ async fn what_waits_is_sent_by_whoever_is_left(dialect: Dialect) {
     let again = browser.post(&b, "send", &json!({ "key": wish["key"], "letter": wish["letter"] })).await;
     assert_eq!((again.status, again.json()["sent"].clone()), (200, true.into()), "{}", again.told());
     assert_eq!(count(&mut bob, "INBOX").await, Some(1));
-    assert_eq!(world.database.fetch_all("SELECT wish FROM held_letters", &[]).await.unwrap().len(), 0);
+    let held = async || world.database.fetch_all("SELECT wish FROM held_letters", &[]).await.unwrap().len();
+    assert_eq!(held().await, 0);
+
+    // One whose key a later version has made is not sent, and its author sees that.
+    ann.append("Drafts", "\\Draft", "Subject: Later\r\n\r\nText\r\n").await;
+    let sending = json!({ "key": "later", "letter": letter("Later"), "draft": 1 });
+    let content = json!({ "sending": sending, "client": null, "encrypted": true, "due": 0 }).to_string();
+    let sql = "INSERT INTO held_letters (account, wish, content, due_at) VALUES (?, 'later', ?, ?)";
+    let due = (SystemClock.now() - Duration::from_mins(1)).unix_micros();
+    world.database.execute(sql, &[ANN.into(), content.into(), due.into()]).await.unwrap();
+    until("it no longer waits", async || held().await == 0).await;
+    ann.ok("SELECT Drafts").await;
+    let flags = ann.ok("FETCH 1 FLAGS").await;
+    assert!(flags.with("FETCH").any(|line| line.contains("\\Flagged")), "it is not flagged");
     drop((ann, bob));
     b.stop().await;
     world.end().await;

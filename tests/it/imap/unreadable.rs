@@ -68,6 +68,23 @@ fn fields_that_were_asked_for_before_need_no_file() {
     });
 }
 
+/// The whole message was read and summarised once more for them, one at a time for all users.
+#[tokio::test]
+async fn fields_that_few_programs_ask_for_are_read_from_the_header() {
+    let storage = MailboxSettings { summarized_size: ByteSize::kib(1), ..MailboxSettings::default() };
+    let world = World::with(settings(), storage).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let message = format!("Subject: s\r\nDKIM-Signature: v=1\r\n\r\n{}", "x\r\n".repeat(1_000));
+    client.command(&format!("a APPEND INBOX (\\Seen) {{{}+}}\r\n{message}", message.len())).await;
+    client.command("b SELECT INBOX").await;
+    for _ in 0..2 {
+        let lines = client.command("c FETCH 1 (ENVELOPE BODY.PEEK[HEADER.FIELDS (DKIM-SIGNATURE)])").await;
+        let is_there = lines.contains(&"DKIM-Signature: v=1".to_owned());
+        assert!(is_there && lines.last().is_some_and(|line| line.contains(" OK ")), "{lines:?}");
+    }
+}
+
 #[test]
 fn the_others_are_fetched() {
     as_anybody(|| async {

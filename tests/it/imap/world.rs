@@ -62,12 +62,7 @@ impl World {
             Summary::of(message).write(&mut stored);
             stored
         };
-        let summarize_more = |message: &[u8]| {
-            let mut stored = Vec::new();
-            Summary::full(message).write(&mut stored);
-            stored
-        };
-        let fuller = Some(Fuller { summarize: summarize_more, is_made: Summary::is_full });
+        let fuller = Some(Fuller { lacks: Summary::lacks, extend: Summary::extended });
         let summarizer = Summarizer { version: 1, summarize, fuller };
         let mailboxes =
             Mailboxes::open(&mail_root, Live::new(storage), clock.clone(), tasks.clone(), summarizer).unwrap();

@@ -27,9 +27,9 @@ pub struct Messages<R> {
     again: Cursor<Vec<u8>>,
     /// How much more may be given back, in octets.
     patience: usize,
-    /// Whether the program that has made the file writes lengths, and so into its first message, too. In other files a
-    /// length is only what a sender has written.
-    counts: Option<bool>,
+    /// Whether every message so far has a length, as if the program that has made the file wrote them. In other files a length
+    /// is only what a sender has written.
+    counts: bool,
     ended: bool,
 }
 
@@ -61,7 +61,7 @@ impl<R: BufRead> Messages<R> {
             ahead,
             again: Cursor::default(),
             patience: PATIENCE,
-            counts: None,
+            counts: true,
             ended,
         }))
     }
@@ -72,8 +72,8 @@ impl<R: BufRead> Messages<R> {
     /// It cannot be read.
     pub fn read(&mut self) -> io::Result<Option<Wrapped>> {
         let Some(mut message) = self.read_to_separator()? else { return Ok(None) };
-        let counts = *self.counts.get_or_insert_with(|| end(&message.octets).is_some());
-        if counts
+        self.counts &= end(&message.octets).is_some();
+        if self.counts
             && !self.ended
             && let Some(missing) = message.missing(self.most).filter(|missing| *missing <= self.patience)
         {
@@ -312,6 +312,7 @@ mod tests {
                 vec![long(&counted.repeat(2)), counted.clone(), counted.clone(), plain.clone()],
                 // Whoever has made the file writes none.
                 vec![plain.clone(), long(&plain), plain.clone(), plain.clone()],
+                vec![counted.clone(), plain.clone(), long(&plain), plain.clone(), plain.clone()],
             ] {
                 let found = found(&wanted.concat(), usize::MAX);
                 assert_eq!(found.into_iter().map(|(octets, _)| octets).collect::<Vec<_>>(), wanted);

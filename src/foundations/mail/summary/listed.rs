@@ -227,11 +227,13 @@ mod tests {
         let long = "x".repeat(MOST);
         for (value, known) in [("y", true), (&long[..], false)] {
             let message = format!("Subject: c\r\nDKIM-Signature: {value}\r\n\r\n");
-            let [mut usual, mut full] = [Vec::new(), Vec::new()];
-            Summary::of(message.as_bytes()).write(&mut usual);
-            Summary::full(message.as_bytes()).write(&mut full);
-            assert!(!Summary::is_full(&usual) && Summary::is_full(&full), "{value}");
-            assert_eq!(Summary::read(&full), Some(Summary::full(message.as_bytes())));
+            let mut usual = Vec::new();
+            Summary::of(format!("{message}text").as_bytes()).write(&mut usual);
+            assert_eq!(Summary::lacks(&usual), Some(message.len() as u64), "{value}");
+            let full = Summary::extended(&usual, message.as_bytes());
+            assert_eq!(Summary::lacks(&full), None, "{value}");
+            let [with, without] = [&full, &usual].map(|stored| Summary::read(stored).unwrap());
+            assert_eq!(Summary { listed: None, ..with }, Summary { listed: None, ..without });
             for (stored, knows) in [(&usual, false), (&full, known)] {
                 let listed = Summary::stored(stored).unwrap().listed.unwrap();
                 let [subject, signature] =
@@ -246,7 +248,8 @@ mod tests {
         // There is nothing more to be had from a message whose usual fields are too long.
         let mut stored = Vec::new();
         Summary::of("To: somebody@example.test\r\n".repeat(1_000).as_bytes()).write(&mut stored);
-        assert!(Summary::is_full(&stored) && !Summary::is_full(b"damaged"));
+        assert_eq!((Summary::lacks(&stored), Summary::lacks(b"damaged")), (None, None));
+        assert_eq!(Summary::extended(b"damaged", b""), b"damaged");
     }
 
     #[test]

@@ -92,11 +92,6 @@ impl Summary {
         summary
     }
 
-    /// As [`Summary::of`], with the fields that few programs ask for.
-    pub fn full(message: &[u8]) -> Self {
-        Self { listed: listed::all_of(message), ..Self::of(message) }
-    }
-
     /// The thread that it belongs to (RFC 8474).
     pub fn thread(&self) -> ThreadId {
         let first_reference = self.fields.references.first().map_or("", String::as_str);

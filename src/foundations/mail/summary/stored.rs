@@ -1,7 +1,7 @@
 //! The stored form: a version, then numbers in groups of seven bits and strings after their lengths.
 
 use super::message_id::thread;
-use super::{Kept, KeptFields, ListedFields, SearchFields, Summary};
+use super::{Kept, KeptFields, ListedFields, SearchFields, Summary, listed};
 use crate::foundations::mail::section::{Entry, Kind, Sections};
 use crate::foundations::mail::{ContentDigest, HeaderDate, ThreadId};
 
@@ -109,9 +109,21 @@ impl Summary {
         reader.rest.is_empty().then_some(StoredSummary { envelope, body, body_structure, preview, listed, digest, ids })
     }
 
-    /// Whether a stored summary has all that [`Summary::full`] would find.
-    pub fn is_full(stored: &[u8]) -> bool {
-        Self::stored(stored).is_some_and(|summary| summary.listed.is_none_or(ListedFields::is_full))
+    /// The size of the header that a stored summary needs to have the fields that few programs ask for; `None` when there are no
+    /// more to be had.
+    pub fn lacks(stored: &[u8]) -> Option<u64> {
+        if Self::stored(stored)?.listed?.is_full() {
+            return None;
+        }
+        Self::read(stored)?.sections.entries.first().map(|message| message.body)
+    }
+
+    /// A stored summary with those fields of the header.
+    pub fn extended(stored: &[u8], header: &[u8]) -> Vec<u8> {
+        let Some(usual) = Self::read(stored) else { return stored.to_vec() };
+        let mut out = Vec::new();
+        Self { listed: listed::all_of(header), ..usual }.write(&mut out);
+        out
     }
 }
 

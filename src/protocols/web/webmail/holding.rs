@@ -156,25 +156,22 @@ impl Room {
         let (now, login) = (self.needs.clock.now(), Login::user(account.address.clone()));
         let (session, account) = (SessionId::generate(now), Arc::new(account));
         let reader = Reader { login, session, digest: "".into(), account, user, is_named: false };
-        let Ok(waiting) = serde_json::from_str::<Waiting<Sending>>(&held.content) else {
+        let waiting = serde_json::from_str::<Waiting<Sending>>(&held.content).ok();
+        let named = waiting.and_then(|waiting| Some((name(&reader, &waiting.sending.key).ok()?, waiting)));
+        let Some((name, waiting)) = named else {
             // A later version may have held it, before somebody went back to this one. To leave out what is not understood
             // could send something else than was written.
-            self.give_up(&address, &held, "it cannot be read").await;
-            return flag(&reader, draft_of(&held.content)).await;
+            return self.leave(&reader, &address, &held, "it cannot be read").await;
         };
         let client = waiting.client.map_or(Peer::Internal, |ip| Peer::Tcp(SocketAddr::new(ip, 0)));
         let caller = Caller { client, is_local: false, is_private: true, is_encrypted: waiting.encrypted };
-        let (draft, due) = (waiting.sending.draft, Timestamp::from_unix_millis(waiting.due));
-        let Ok(name) = name(&reader, &waiting.sending.key) else {
-            return self.give_up(&address, &held, "it cannot be read").await;
-        };
+        let due = Timestamp::from_unix_millis(waiting.due);
         if let Err(error) = self.name_anew(&address, &mut held, digest(&name)).await {
             log::warn!(user:% = address, error:% = error; "A waiting letter is kept until it can be renamed");
             return;
         }
         if !reader.account.may_log_in() {
-            self.give_up(&address, &held, "the account may not be used").await;
-            return flag(&reader, draft).await;
+            return self.leave(&reader, &address, &held, "the account may not be used").await;
         }
         let sent = fulfil(Arc::clone(&self), caller, reader.clone(), waiting.sending, Occasion::Due).await;
         let problem = match sent {
@@ -196,8 +193,7 @@ impl Room {
             }
             return;
         }
-        self.give_up(&address, &held, &problem.sentence()).await;
-        flag(&reader, draft).await;
+        self.leave(&reader, &address, &held, &problem.sentence()).await;
     }
 
     /// Holds a letter under the name that its wish has now: it is made from the address, and the account may have been
@@ -211,6 +207,12 @@ impl Room {
         Ok(())
     }
 
+    /// Leaves a letter as a flagged draft. It waits until that is done, as the process may end in between.
+    async fn leave(&self, reader: &Reader, address: &Address, held: &Held, why: &str) {
+        flag(reader, draft_of(&held.content)).await;
+        self.give_up(address, held, why).await;
+    }
+
     async fn give_up(&self, address: &Address, held: &Held, why: &str) {
         log::warn!(user:% = address, why:% = why; "A letter that was to be sent stays a draft");
         if let Err(error) = self.needs.personal.let_go(address, &held.wish).await {
@@ -219,7 +221,7 @@ impl Room {
     }
 }
 
-/// The draft of a held letter that is not understood as a whole.
+/// The draft of a held letter, also of one that is not understood as a whole.
 fn draft_of(content: &str) -> Option<u32> {
     let content: Value = serde_json::from_str(content).ok()?;
     content["sending"]["draft"].as_u64()?.try_into().ok()

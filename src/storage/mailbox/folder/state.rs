@@ -9,7 +9,7 @@ use crate::foundations::mail::{ModSeq, Uid};
 use crate::storage::mailbox::commit::{Ticket, Touched};
 use crate::storage::mailbox::index::{self, Written};
 use crate::storage::mailbox::maildir::directory::{Directories, Mtimes};
-use crate::storage::mailbox::maildir::filename::Place;
+use crate::storage::mailbox::maildir::filename::{FileName, Place};
 use crate::storage::mailbox::maildir::uid_file::UidFile;
 use crate::storage::mailbox::snapshot::{Record, Snapshot};
 use crate::storage::mailbox::{Error, FolderName, Keywords};
@@ -22,7 +22,7 @@ pub(in super::super) struct State {
     pub uid_file: UidFile,
     /// The next UID to give out.
     pub next_uid: Uid,
-    /// Messages that have their names but are not known to be on disk; nobody sees them yet.
+    /// Messages that have their names but are not known to be on disk, by UID; nobody sees them yet.
     pub pending: VecDeque<Pending>,
     /// The directories' times when they were last known to agree with the state.
     pub seen: Mtimes,
@@ -84,6 +84,18 @@ impl State {
         self.touched.add(place);
         self.ticket = self.ticket.next();
         self.ticket
+    }
+
+    /// Whether a message of ours, shown already or not, has this name.
+    pub fn is_ours(&self, snapshot: &Snapshot, place: Place, name: &[u8]) -> bool {
+        let Some(uid) = FileName::parse(name, place).and_then(|name| name.uid) else { return false };
+        // While a whole folder is copied here, all of it is pending.
+        let pending = self.pending.binary_search_by_key(&uid, |pending| pending.record.uid);
+        let pending = pending.ok().and_then(|at| self.pending.get(at));
+        let pending = pending.map(|pending| (&pending.record, &pending.name[..]));
+        pending
+            .or_else(|| snapshot.by_uid(uid))
+            .is_some_and(|(record, stored)| record.place == place && record.file_name(stored) == name)
     }
 
     /// Called before a change of ours, to detect changes by others.

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use super::super::change::Only;
 use super::*;
 use crate::foundations::failure::Kind;
-use crate::foundations::settings::ByteSize;
+use crate::foundations::settings::{ByteSize, Span};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_survive_with_their_uids() {
@@ -403,5 +403,26 @@ async fn whose_jobs_take_long_waits_alone() {
     }
     for one in held {
         assert!(matches!(one.await.unwrap().unwrap(), Unless::Instead(())));
+    }
+}
+
+/// They waited for the next writing of indexes, however many there were until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_summaries_wait_in_memory() {
+    const MESSAGES: u32 = 100;
+    let settings = MailboxSettings { index_delay: Span::hours(1), ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    let folder = store.user.folder(&FolderName::inbox()).unwrap();
+    let waits_little = || assert!(folder.summaries.memory() < 5 << 20, "{} octets", folder.summaries.memory());
+    let line = "x".repeat(100 << 10);
+    for _ in 0..MESSAGES {
+        store.append("INBOX", &format!("{line}\r\n")).await;
+        waits_little();
+    }
+    folder.summaries.remove(folder.directories().unwrap().root());
+    let mut summaries = store.view("INBOX").await.summaries((1..=MESSAGES).map(uid).collect());
+    for _ in 0..MESSAGES {
+        assert_eq!(summaries.next().await.unwrap().1.unwrap().len(), line.len() + 1);
+        waits_little();
     }
 }

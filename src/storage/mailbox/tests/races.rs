@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::super::commit::Touched;
-use super::super::folder::Folder;
+use super::super::folder::{Folder, Pending};
 use super::super::index;
 use super::super::maildir::filename::Place;
 use super::super::reconcile::Known;
 use super::super::snapshot::Record;
 use super::*;
-use crate::foundations::clock::{Clock, Timestamp};
+use crate::foundations::clock::{Clock, Timestamp, Uptime};
 use crate::foundations::mail::ModSeq;
 
 /// A clock that is set by hand, in seconds.
@@ -371,6 +371,53 @@ async fn changes_of_one_user_keep_no_other_waiting() {
     for mark in marks {
         mark.await.unwrap().unwrap();
     }
+}
+
+/// Each session of a user could occupy a place of its own with them.
+#[tokio::test]
+async fn pieces_of_a_large_message_are_read_in_the_turns_of_their_user() {
+    let settings = MailboxSettings { jobs_per_user: 1, ..MailboxSettings::default() };
+    let store = Store::open_with(tempfile::tempdir().unwrap(), settings).await;
+    store.append("INBOX", "x\r\n").await;
+    let view = store.view("INBOX").await;
+    let mut body = view.body(uid(1)).await.unwrap();
+    let (end, occupied) = occupy(store.user.folder(&name("INBOX")).unwrap()).await;
+    let mark = async move { view.store_flags(&[uid(1)], &change(FlagOperation::Add, Flags::SEEN)).await };
+    let mark = store.tasks.spawn(mark);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let early = tokio::time::timeout(Duration::from_millis(200), body.read(0, 3)).await;
+    end.send(()).unwrap();
+    occupied.await.unwrap();
+    mark.await.unwrap().unwrap();
+    assert!(early.is_err(), "it passes the turns by: {early:?}");
+    assert_eq!(body.read(0, 3).await.unwrap(), "x\r\n");
+}
+
+/// While a folder was copied to one that somebody has open, each report about a copy was compared with all the others.
+#[tokio::test]
+async fn copies_on_their_way_to_the_disk_are_recognised_at_once() {
+    const COPIES: u32 = 30_000;
+    let store = Store::new().await;
+    store.append("INBOX", "x\r\n").await;
+    let folder = store.user.folder(&name("INBOX")).unwrap();
+    let (mut state, current) = (folder.lock(), folder.current());
+    let (record, stored) = current.by_uid(uid(1)).unwrap();
+    let record = Record { flags: Flags::SEEN, place: Place::Cur, ..*record };
+    let copies: Vec<Record> = (0..COPIES).map(|n| Record { uid: uid(10 + 2 * n), ..record }).collect();
+    let named = |uid: Uid| String::from_utf8_lossy(stored).replace(",U=1", &format!(",U={}", uid.get())).into_bytes();
+    for record in copies.iter().copied() {
+        let (ticket, name) = (state.touch(Place::Cur), named(record.uid));
+        state.pending.push_back(Pending { ticket, record, name });
+    }
+    let begun = Uptime::now();
+    for copy in &copies {
+        let name = copy.file_name(&named(copy.uid));
+        assert!(state.is_ours(&current, Place::Cur, &name) && !state.is_ours(&current, Place::New, &name));
+    }
+    assert!(Uptime::now() < begun + Duration::from_secs(8));
+    let other = uid(11);
+    assert!(!state.is_ours(&current, Place::Cur, &Record { uid: other, ..record }.file_name(&named(other))));
+    state.pending.clear();
 }
 
 /// It had two, and the first was seen to come and go.

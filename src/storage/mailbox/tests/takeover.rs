@@ -273,3 +273,21 @@ async fn what_is_deleted_or_renamed_is_the_directory_that_is_shown() {
         assert_eq!(whole(&store.view(folder).await, 1).await, b"not seen\r\n");
     }
 }
+
+/// Annotations went to the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn annotations_are_those_of_the_directory_that_is_shown() {
+    let store = Store::new().await;
+    maildir(&store.path().join(".ä"));
+    let view = store.view("ä").await;
+    maildir(&store.path().join(name("ä").directory()));
+    store.user.folders().await.unwrap();
+    let changes = vec![("/private/comment".to_owned(), Some(b"x".to_vec()))];
+    store.user.set_metadata(Some(view.folder()), changes).await.unwrap();
+    assert!(store.path().join(".ä/postrider-metadata").exists());
+    // A folder that left memory was the other one when it came back.
+    assert!(store.user.known_path(view.folder()).unwrap().unwrap().ends_with(".ä"));
+    drop(view);
+    let store = store.restart().await;
+    assert_eq!(store.user.metadata(Some(&name("ä"))).await.unwrap().len(), 0, "the usual one from then on");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -182,7 +182,6 @@ impl User {
         self.remember_validity(last.uid_validity)?;
         let root = self.own_root().map_err(&failed)?;
         let hidden = format!("{REMOVED}{}", self.environment.unique());
-        // Another one may have its name by now, with mail that nobody has seen.
         let directory = name_of(&folder.path);
         rustix::fs::renameat(&root, directory, &root, &*hidden).map_err(|error| failed(error.into()))?;
         let synced = rustix::fs::fsync(&root);
@@ -205,12 +204,6 @@ impl User {
         Ok(last.iter().map(|(record, _)| record.uid).collect())
     }
 
-    /// Where a folder lies: if two directories have its name, the one whose mail sessions see.
-    fn shown_at(&self, name: &FolderName) -> Option<PathBuf> {
-        let shown = self.loaded.lock().get(name).cloned().filter(|folder| folder.is_in_place().unwrap_or(false));
-        shown.map(|folder| folder.path.clone()).or_else(|| self.tree.path_of(name))
-    }
-
     fn rename_folders(&self, from: &FolderName, to: &FolderName) -> Result<(), Error> {
         if to.is_below(from) {
             return Err(Error::IntoItself(from.clone()));
@@ -227,9 +220,9 @@ impl User {
         }
         let failed = self.failed("rename a folder");
         let root = self.own_root().map_err(&failed)?;
-        let paths = family.iter().filter_map(|old| self.shown_at(old));
-        let moves: Vec<_> =
-            paths.map(|path| name_of(&path).to_owned()).zip(renamed.iter().map(FolderName::directory)).collect();
+        // Another program may have removed one of them meanwhile, and each of the others must still get its own name.
+        let paths = family.iter().zip(&renamed).map(|(old, new)| (self.tree.path_of(old), new.directory()));
+        let moves: Vec<_> = paths.filter_map(|(path, new)| Some((name_of(&path?).to_owned(), new))).collect();
         rename_all(root.as_fd(), &moves).map_err(&failed)?;
         self.account.tenure.check()?;
         for (old, new) in family.iter().zip(&renamed) {

@@ -82,15 +82,18 @@ impl Tree {
                     "The name of this folder cannot be shown to clients, so nobody sees its mail: rename its directory, or import it");
                 continue;
             };
-            // Other programs name directories in UTF-8, too, and so there may be two of one folder. Ours is the one that this
-            // program would make, however they are listed.
+            // Other programs name directories in UTF-8, too, and so there may be two of one folder. Ours is the one that sessions
+            // have seen so far, or else the one that this program would make, however they are listed.
             let second = match directories.entry(folder) {
                 Entry::Vacant(first) => {
                     first.insert(name);
                     continue;
                 }
-                Entry::Occupied(mut first) if first.key().directory() == name => first.insert(name),
-                Entry::Occupied(_) => name,
+                Entry::Occupied(mut first) => {
+                    let (shown, usual) = (found.directories.get(first.key()), first.key().directory());
+                    let rank = |name: &String| (shown == Some(name), *name == usual);
+                    if rank(&name) > rank(first.get()) { first.insert(name) } else { name }
+                }
             };
             let path = self.root.join(second);
             log::warn!(path:% = path.display();
