@@ -195,7 +195,7 @@ impl Summaries {
         let Some(_compacting) = self.compacting.try_lock() else { return Ok(()) };
         let (live, end) = {
             let mut inner = self.inner.lock();
-            let Inner { places, dead, replaced, waiting, end } = &mut *inner;
+            let Inner { places, dead, replaced, waiting, end, .. } = &mut *inner;
             let Some(places) = places else { return Ok(()) };
             let gone = || places.iter().filter(|place| !exists(place.uid)).map(Place::octets).sum::<u64>();
             let count = || gone() + *replaced;
