@@ -13,6 +13,7 @@ mod caller;
 mod form;
 mod logins;
 mod passing;
+mod refused;
 mod token;
 mod turns;
 

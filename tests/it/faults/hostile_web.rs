@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::attack::{during, stored};
-use super::pipe::{Pipe, is_over};
+use super::pipe::Pipe;
 use super::server::{Layout, PASSWORD, Server};
 
 const PORT: u16 = 8088;
@@ -110,22 +110,23 @@ fn connections_to_the_public_site_are_counted() {
     let more = "[guard]\ntrusted = []\n\n[guard.web]\nat_once = 3\n\n\
                 [[listener]]\nprotocol = \"http\"\nbind = [\"ADDRESS:8000\"]\n";
     let server = Server::start(Layout { more: more.to_owned(), ..Layout::default() });
-    // The first line of the answer, on a connection that stays open; `None` where it is closed without one.
+    // The first line of the answer, and the connection.
     let answered = || {
         let mut pipe = Pipe::tcp(server.port(8000)).unwrap();
-        let line = pipe.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").and_then(|()| pipe.line());
-        match line {
-            Ok(line) => Some((pipe, String::from_utf8(line).unwrap())),
-            Err(error) if is_over(&error) => None,
-            Err(error) => panic!("{error}"),
-        }
+        pipe.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let line = String::from_utf8(pipe.line().unwrap()).unwrap();
+        (pipe, line)
     };
-    let mut held: Vec<_> = (0..3).map(|_| answered().expect("as many as the settings allow")).collect();
-    assert!(held.iter().all(|(_, line)| line.starts_with("HTTP/1.1 ")));
-    assert!(answered().is_none(), "one more");
+    let is_refused = |line: &str| line.starts_with("HTTP/1.1 429 ");
+    let mut held: Vec<_> = (0..3).map(|_| answered()).collect();
+    assert!(held.iter().all(|(_, line)| line.starts_with("HTTP/1.1 ") && !is_refused(line)));
+    let (mut pipe, line) = answered();
+    assert!(is_refused(&line), "one more: {line}");
+    let rest = String::from_utf8(pipe.rest().unwrap()).unwrap();
+    assert!(rest.contains("Retry-After: ") && rest.contains("Too many connections from "), "{rest}");
     held.pop();
     let begun = Instant::now();
-    while answered().is_none() {
+    while is_refused(&answered().1) {
         assert!(begun.elapsed() < Duration::from_secs(60), "the place of a closed connection is not given back");
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -18,6 +18,7 @@ use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::protocols::web::form;
 use crate::protocols::web::logins::{Logins, Outage, Pace};
+use crate::protocols::web::refused::turn_away;
 use crate::services::guard::{Ban, Guard, Service};
 use crate::services::login::LoginSettings;
 use crate::services::overview::{Overviewer, Shared};
@@ -128,9 +129,9 @@ impl Room {
 /// Serves one connection.
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
-    let Ok(_pass) = room.needs.guard.admit(&peer, Service::Web) else {
-        log::debug!(session:% = session, peer:% = peer; "dashboard: the client connects too often or is banned");
-        return;
+    let _pass = match room.needs.guard.admit(&peer, Service::Web) {
+        Ok(pass) => pass,
+        Err(refusal) => return turn_away(connection, &refusal, &room.needs.guard, &room.needs.journal).await,
     };
     let settings = room.needs.http.get();
     let pages = move || router(room).layer(Extension(peer));

@@ -17,6 +17,7 @@ use crate::foundations::net::{Connection, HttpSettings, serve_http};
 use crate::foundations::settings::Live;
 use crate::protocols::web::caller::Scheme;
 use crate::protocols::web::form::drain;
+use crate::protocols::web::refused::turn_away;
 use crate::services::autoconfig::{AutoconfigSettings, Offer, asked_address};
 use crate::services::certificates::Certificates;
 use crate::services::guard::{Guard, Service};
@@ -61,10 +62,7 @@ pub async fn run(connection: Connection, room: Arc<Room>) {
     // connections that there are for them.
     let _pass = match room.guard.admit(&peer, Service::Web) {
         Ok(pass) => pass,
-        Err(refusal) => {
-            log::debug!(session:% = session, peer:% = peer; "site: the client was refused: {refusal}");
-            return;
-        }
+        Err(refusal) => return turn_away(connection, &refusal, &room.guard, &room.set_up.journal).await,
     };
     let stop = connection.stop.clone();
     let made = move || router(room, peer, stop);

@@ -20,6 +20,7 @@ use crate::foundations::mail::Peer;
 use crate::foundations::net::{Connection, serve_http};
 use crate::protocols::web::caller::{Caller, Scheme};
 use crate::protocols::web::form::problem;
+use crate::protocols::web::refused::turn_away;
 use crate::services::cluster::Asked;
 use crate::services::guard::Service;
 
@@ -63,9 +64,9 @@ pub async fn respond(connection: Connection, asked: Asked, room: Arc<Room>) {
 /// Serves one connection without TLS.
 pub async fn run(connection: Connection, room: Arc<Room>) {
     let (session, peer) = (connection.session, connection.peer);
-    let Ok(_pass) = room.needs.guard.admit(&peer, Service::Web) else {
-        log::debug!(session:% = session, peer:% = peer; "webmail: the client connects too often or is banned");
-        return;
+    let _pass = match room.needs.guard.admit(&peer, Service::Web) {
+        Ok(pass) => pass,
+        Err(refusal) => return turn_away(connection, &refusal, &room.needs.guard, &room.needs.journal).await,
     };
     let settings = room.needs.http.get();
     let stop = connection.stop.clone();
