@@ -117,7 +117,9 @@ async fn note_backups(host: &Host) {
     let differences = ["ann@example.test: folder `INBOX` differs", "bob@example.test: folder `Sent` is not there"];
     let drilled = json!({ "backup": "b1", "users": 3, "messages": 1234, "differences": differences });
     for (n, (what, name, details, problem)) in
-        [(RunKind::Created, "totals", totals, None), (RunKind::Drill, "drill", drilled, Some(differences[0]))].into_iter().enumerate()
+        [(RunKind::Created, "totals", totals, None), (RunKind::Drill, "drill", drilled, Some(differences[0]))]
+            .into_iter()
+            .enumerate()
     {
         let at = at - Duration::from_secs(60 + n as u64);
         let run = Run {
@@ -130,7 +132,8 @@ async fn note_backups(host: &Host) {
             problem: problem.map(str::to_owned),
         };
         note_run(&host.parts().database, &run).await.unwrap();
-        let event = Event::new(at, EventKind::Backup).with("what", what.word()).with("backup", "b1").with(name, details);
+        let event =
+            Event::new(at, EventKind::Backup).with("what", what.word()).with("backup", "b1").with(name, details);
         host.parts().journal.record(event);
     }
     host.parts().journal.flush().await;

@@ -209,7 +209,10 @@ mod tests {
         new(2, &[&[flags, 0x83, 1, 0][..], &skipped[..], &[0, 0], &length, name].concat(), extra, b"abc")
     }
 
-    fn samples() -> [(Vec<u8>, Vec<(&'static str, bool)>); 4] {
+    /// An archive, and the files in it: whether each needs a password.
+    type Sample = (Vec<u8>, Vec<(&'static str, bool)>);
+
+    fn samples() -> [Sample; 4] {
         let older = [
             OLDER.to_vec(),
             old(ARCHIVE, 0, &[0; 6], b""),
