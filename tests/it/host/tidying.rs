@@ -78,7 +78,7 @@ async fn trash_is_kept_for_as_long_as_is_set() {
     // A clock that is suddenly far ahead may be wrong.
     host.clock().advance(Duration::from_hours(40 * 24));
     assert_eq!(sweep(&host, month).await, 0);
-    holds(&mut host.imap(ANN).await, "Trash", 1).await;
+    holds(&mut host.imap(ANN).await, "Trash", 3).await;
     host.stop().await;
 }
 
