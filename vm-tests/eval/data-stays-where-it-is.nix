@@ -12,9 +12,7 @@
       placesOf = config: {
         inherit (config.services.postrider) mailRoot;
         database = config.services.postrider.settings.storage.database;
-        spool =
-          lib.filter (lib.hasPrefix "/var/spool/")
-            config.systemd.services.postrider-mta.serviceConfig.ReadWritePaths;
+        spool = lib.filter (lib.hasPrefix "/var/spool/") config.systemd.services.postrider-mta.serviceConfig.ReadWritePaths;
         name = config.services.postrider.database.name;
         owner = config.users.users.vmail.uid;
       };
@@ -27,8 +25,16 @@
       };
     in
     [ (placesOf config == places) ]
-    ++ map (release: placesOf (also { system.stateVersion = lib.mkForce release; }) == places) [
-      "25.11"
-      "26.05"
-    ];
+    ++
+      map
+        (
+          release:
+          placesOf (also {
+            system.stateVersion = lib.mkForce release;
+          }) == places
+        )
+        [
+          "25.11"
+          "26.05"
+        ];
 }
