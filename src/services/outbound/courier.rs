@@ -44,8 +44,8 @@ struct Kept {
 enum Visit {
     /// There is nothing more to be had of it.
     Over,
-    /// It takes nothing now; another host may.
-    Refused,
+    /// It lacks what the sender requires.
+    Unfit,
     /// There was no session.
     Unopened,
     /// This machine has no way to addresses of that kind.
@@ -59,13 +59,15 @@ enum Visit {
 enum Served {
     /// There is nothing more to be had of the host.
     Over,
-    /// The host takes nothing now; another host may.
+    /// The host takes nothing now; another one, or another address of it, may.
     Refused,
+    /// The host lacks what the sender requires.
+    Unfit,
     /// The host takes no more messages in one session, and some recipients are left.
     Full,
 }
 
-/// Whether another host can be tried in the same attempt.
+/// Whether another host, or another address of the same one, can be tried in the same attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextHost {
     Left,
@@ -82,8 +84,8 @@ struct Work<'a> {
     attempts: Vec<Option<Attempt>>,
     /// For recipients without a result: what a host has said that does not take them now.
     put_off: Vec<Option<Attempt>>,
-    /// A host that has just said so over a session that was kept.
-    passed: Option<String>,
+    /// Where a host has just said so over a session that was kept.
+    passed: Option<IpAddr>,
     /// The best reason known for recipients without a result.
     trouble: Option<(Trouble, Option<Arc<Contact>>)>,
 }
@@ -135,6 +137,15 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// A host is not asked in this attempt: what the others have said is not for good then.
+    fn leave_host(&mut self) {
+        if let Some((Trouble { status, .. }, _)) = &mut self.trouble
+            && status.class() == Class::Permanent
+        {
+            *status = EnhancedStatus::new(4, status.subject(), status.detail());
+        }
+    }
+
     fn finish(self) -> Vec<Attempt> {
         let nobody = || {
             let status = EnhancedStatus::new(4, 4, 1);
@@ -154,10 +165,10 @@ impl Courier {
 
     /// Tries to pass a message on to every recipient of the group; one attempt per recipient, in their order.
     ///
-    /// If a host cannot be talked to or takes nothing now, the next one is tried (RFC 5321 §5.1), within the limits of the settings. If a
-    /// host refuses the message or a recipient for good, or takes it for other recipients, that is final for this attempt. When the
-    /// time for the whole attempt is over, or it must make room for others, the connection is closed, but not before the reply to a
-    /// message that may have arrived. Recipients without a result are put off.
+    /// If a host cannot be talked to or takes nothing now, its next address or the next host is tried (RFC 5321 §5.1), within the limits
+    /// of the settings. If a host refuses the message or a recipient for good, or takes it for other recipients, that is final for this
+    /// attempt. When the time for the whole attempt is over, or it must make room for others, the connection is closed, but not before
+    /// the reply to a message that may have arrived. Recipients without a result are put off.
     pub async fn attempt(&mut self, group: Group<'_>, haste: Haste<'_>) -> Vec<Attempt> {
         let settings = self.outbound.parts.settings.get();
         let Haste { give_up, stage } = haste;
@@ -199,9 +210,9 @@ impl Courier {
     async fn try_all(&mut self, work: &mut Work<'_>) {
         if let Some(opened) = self.reuse(&work.group, &work.settings).await {
             let next = if opened.terms.has_next { NextHost::Left } else { NextHost::None };
-            let host = opened.terms.host.name.clone();
+            let address = opened.session.contact.address.map(|address| address.ip());
             if self.serve(opened, next, work).await == Served::Refused {
-                work.passed = Some(host);
+                work.passed = address;
             }
         }
         // What the sender wants of TLS is read from the message.
@@ -259,11 +270,8 @@ impl Courier {
             if work.is_done() {
                 return Ok(());
             }
-            if work.passed.as_deref() == Some(host.name.as_str()) {
-                continue;
-            }
             let found = host_addresses(&*parts.resolver, &host, settings.families, shuffle).await;
-            let addresses = match found {
+            let mut addresses = match found {
                 Ok(found) => found,
                 Err(trouble) => {
                     work.note(trouble, None);
@@ -281,6 +289,7 @@ impl Courier {
                     continue;
                 }
             };
+            addresses.all.retain(|address| work.passed != Some(*address));
             let found = (&host, tries.ordered(addresses.all));
             if self.visit_each(&approach, found, &demand, &mut tries, work).await.is_break() {
                 return Ok(());
@@ -298,24 +307,26 @@ impl Courier {
         tries: &mut Tries,
         work: &mut Work<'_>,
     ) -> ControlFlow<()> {
-        for address in addresses {
-            if work.is_done() || tries.are_over() {
+        let count = addresses.len();
+        for (address, after) in addresses.into_iter().zip((0..count).rev()) {
+            if work.is_done() {
                 return ControlFlow::Break(());
             }
             if !tries.take() {
-                break;
+                if after + 1 == count {
+                    work.leave_host();
+                }
+                return if tries.are_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
             }
             // Where a host has refused it after its end, it is no longer in memory.
             if !work.group.message.is_to_be_had().await {
                 return ControlFlow::Break(());
             }
-            let next = if tries.is_last() { NextHost::None } else { NextHost::Left };
+            let next = if tries.is_last(after) { NextHost::None } else { NextHost::Left };
             match self.visit(approach, (host, address), demand, next, work).await {
                 Visit::Over => tries.answered(),
-                Visit::Refused => {
-                    tries.answered();
-                    break;
-                }
+                // RFC 8689 §4.2.1: each host of the domain may be the one that has it.
+                Visit::Unfit => break,
                 Visit::Unopened => tries.was_silent(address),
                 Visit::NoRoute => tries.had_no_route(),
                 Visit::Loop => return ControlFlow::Break(()),
@@ -342,8 +353,8 @@ impl Courier {
                     match self.serve(Opened { session, terms }, next, work).await {
                         // RFC 9422 §4.1: it may take the others in another session.
                         Served::Full => {}
-                        Served::Over => return Visit::Over,
-                        Served::Refused => return Visit::Refused,
+                        Served::Over | Served::Refused => return Visit::Over,
+                        Served::Unfit => return Visit::Unfit,
                     }
                 }
                 Err((Unopened { trouble, has_route, .. }, contact)) => {
@@ -365,7 +376,7 @@ impl Courier {
         if let Some(trouble) = missing_for_require_tls(&work.group, &session) {
             work.note(trouble, Some(contact));
             session.dialogue.quit(settings.timeouts.quit.duration()).await;
-            return Served::Over;
+            return Served::Unfit;
         }
         let most = session.extensions.limits.recipients.map_or(usize::MAX, |limit| limit.max(1) as usize);
         loop {

@@ -22,7 +22,8 @@ crate::settings! {
         /// mail exchangers. As many more are passed over to which this machine has no route, such as IPv6 addresses without an
         /// IPv6 network.
         pub addresses_tried: u32 = 5,
-        /// Most answering hosts tried in one attempt. After that the attempt has failed for now.
+        /// Most answering hosts tried in one attempt. After that the attempt has failed for now. One of them is left for each of the
+        /// next mail exchangers, and several addresses of one exchanger count as several hosts.
         pub sessions_tried: u32 = 2,
         /// Most messages over one connection. After that, or after five minutes, it is closed and a new one is opened.
         pub messages_per_connection: u32 = 100,

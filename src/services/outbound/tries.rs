@@ -12,6 +12,8 @@ pub(super) struct Tries {
     /// Of the present host.
     here: u32,
     sessions: u32,
+    /// With the present host.
+    sessions_here: u32,
     /// Addresses without a route that are passed over.
     passes: u32,
     /// How many addresses of each kind have not answered.
@@ -27,16 +29,19 @@ impl Tries {
             addresses: settings.addresses_tried.max(1),
             here: 0,
             sessions: settings.sessions_tried.max(1),
+            sessions_here: 0,
             passes: settings.addresses_tried,
             silent_v4: 0,
             silent_v6: 0,
         }
     }
 
-    /// The next host has its turn. One address is left for each of those after it: a site that is down may have many.
+    /// The next host has its turn. One address and one session are left for each of those after it: a site that is down may have many
+    /// addresses, and those of one machine answer alike.
     pub(super) fn turn_to_next_host(&mut self) {
         self.hosts = self.hosts.saturating_sub(1);
         self.here = self.addresses.saturating_sub(self.hosts).max(1);
+        self.sessions_here = self.sessions.saturating_sub(self.hosts).max(1);
     }
 
     /// The addresses of the present host in the order in which they are tried. Among many hosts each may get one try only. Where IPv6
@@ -56,7 +61,7 @@ impl Tries {
 
     /// Takes one try; `false` if none is left for the present host.
     pub(super) const fn take(&mut self) -> bool {
-        if self.here == 0 || self.addresses == 0 {
+        if self.are_over() || self.here == 0 || self.sessions_here == 0 {
             return false;
         }
         self.here -= 1;
@@ -64,14 +69,16 @@ impl Tries {
         true
     }
 
-    /// Whether nothing can be tried after the try that was taken and has led to a session.
-    pub(super) const fn is_last(&self) -> bool {
-        self.hosts == 0 || self.sessions == 1 || self.addresses == 0
+    /// Whether nothing can be tried after the try that was taken and has led to a session, if the present host has so many more
+    /// addresses.
+    pub(super) const fn is_last(&self, more_here: usize) -> bool {
+        (self.hosts == 0 && more_here == 0) || self.sessions == 1 || self.addresses == 0
     }
 
     /// There was a session.
     pub(super) const fn answered(&mut self) {
         self.sessions = self.sessions.saturating_sub(1);
+        self.sessions_here = self.sessions_here.saturating_sub(1);
     }
 
     /// There was no session at this address.
@@ -108,7 +115,7 @@ mod tests {
             }
             tries.turn_to_next_host();
             for address in tries.ordered(all) {
-                if tries.are_over() || !tries.take() {
+                if !tries.take() {
                     break;
                 }
                 tried.push(format!("{host}:{}", if address.is_ipv4() { 4 } else { 6 }));
@@ -144,12 +151,25 @@ mod tests {
             }
         }
         assert!(tries.are_over());
-        let mut tries = Tries::new(&settings, 2);
+    }
+
+    #[test]
+    fn hosts_that_answer_leave_a_session_for_the_next_one() {
+        let mut tries = Tries::new(&OutboundSettings::default(), 2);
         tries.turn_to_next_host();
-        assert!(tries.take() && !tries.is_last());
+        assert!(tries.take() && !tries.is_last(1));
         tries.answered();
-        assert!(tries.is_last() && !tries.are_over());
+        // Its other address is not asked.
+        assert!(!tries.take() && !tries.are_over());
+        tries.turn_to_next_host();
+        assert!(tries.take() && tries.is_last(1));
         tries.answered();
         assert!(tries.are_over());
+        // Without another host, its other address is.
+        let mut tries = Tries::new(&OutboundSettings::default(), 1);
+        tries.turn_to_next_host();
+        assert!(tries.take() && !tries.is_last(1));
+        tries.answered();
+        assert!(tries.take() && tries.is_last(1));
     }
 }

@@ -244,6 +244,32 @@ fn a_demand_for_tls_is_met_by_another_exchanger() {
     });
 }
 
+/// RFC 8689 §4.2.1
+#[test]
+fn every_exchanger_is_asked_whether_it_requires_tls_further_on() {
+    on_sqlite(|database| async move {
+        let names = ["mx.x.test", "second.x.test", "third.x.test"].map(str::to_owned);
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let root = made.cert.der().clone();
+        let acceptor = acceptor(vec![root.clone()], &made.signing_key);
+        let world = World::new(database, SetUp { roots: trusting(root), ..SetUp::default() });
+        world.zone.add(ZONE).unwrap();
+        world.zone.add("x.test SECURE MX 20 second.x.test\nsecond.x.test A 192.0.2.2").unwrap();
+        world.zone.add("x.test SECURE MX 30 third.x.test\nthird.x.test A 192.0.2.3").unwrap();
+        let without = || Peer::new().tls(acceptor.clone());
+        let (first, second) = (world.network.host("192.0.2.1", without()), world.network.host("192.0.2.2", without()));
+        let third = Peer::new().extensions(&["REQUIRETLS"]).tls(acceptor.clone());
+        let third = world.network.host("192.0.2.3", third);
+        world.queue.start();
+        let mut mail = mail(&["secret@x.test"]);
+        mail.envelope.require_tls = true;
+        world.send(&mail).await;
+        world.until_empty().await;
+        assert_eq!((first.connections(), second.connections(), third.taken().len()), (1, 1, 1));
+        world.restart().await;
+    });
+}
+
 #[test]
 fn a_smarthost_gets_the_password_over_tls_only() {
     on_sqlite(|database| async move {
