@@ -88,10 +88,12 @@ impl Shown for EntryShown {
     const COLUMNS: &'static [&'static str] = &["ID", "RECEIVED", "SIZE", "SENDER", "RECIPIENTS", "STATE", "LAST REPLY"];
 
     fn cells(&self) -> Vec<String> {
-        let recipients = match &self.recipients[..] {
-            [] => String::new(),
-            [one] => one.address.clone(),
-            [first, rest @ ..] => format!("{} and {} more", first.address, rest.len()),
+        let recipients = match (&self.recipients[..], self.unreadable) {
+            ([], unreadable) => counted(unreadable, "unreadable recipient"),
+            ([one], 0) => one.address.clone(),
+            ([first, rest @ ..], unreadable) => {
+                format!("{} and {} more", first.address, rest.len() as u64 + unreadable)
+            }
         };
         let state = if self.is_quarantined() { "quarantined".to_owned() } else { self.states() };
         let reply = self.recipients.iter().find_map(|recipient| recipient.last_reply.clone()).unwrap_or_default();
@@ -274,6 +276,7 @@ impl EntryShown {
     /// The states of its recipients, each once: one may be held while another one waits.
     fn states(&self) -> String {
         let mut states: Vec<&str> = self.recipients.iter().map(|recipient| recipient.state.as_str()).collect();
+        states.extend((self.unreadable > 0).then_some("unreadable"));
         states.sort_unstable();
         states.dedup();
         states.join(", ")
@@ -418,9 +421,13 @@ mod tests {
             login: None,
             hold_reason: hold_reason.map(str::to_owned),
             recipients: vec![recipient("waiting", None), recipient("held", Some("451 no")), recipient("waiting", None)],
+            unreadable: 0,
         };
         let ending = |entry: EntryShown| entry.cells()[4..].join("; ");
         assert_eq!(ending(entry(None)), "waiting@x.test and 2 more; held, waiting; 451 no");
         assert_eq!(ending(entry(Some(QUARANTINED))), "waiting@x.test and 2 more; quarantined; 451 no");
+        let damaged = EntryShown { unreadable: 1, ..entry(None) };
+        assert_eq!(ending(damaged.clone()), "waiting@x.test and 3 more; held, unreadable, waiting; 451 no");
+        assert_eq!(ending(EntryShown { recipients: Vec::new(), ..damaged }), "1 unreadable recipient; unreadable; ");
     }
 }

@@ -88,6 +88,9 @@ pub struct EntryShown {
     pub hold_reason: Option<String>,
     /// Recipients that are not finished yet.
     pub recipients: Vec<RecipientShown>,
+    /// How many more there are whose rows in the database cannot be understood.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 /// A recipient of an entry, for output.
@@ -245,6 +248,7 @@ fn shown(listing: &Listing) -> EntryShown {
         login: entry.login.clone(),
         hold_reason: entry.hold_reason.clone(),
         recipients: listing.recipients.iter().map(recipient).collect(),
+        unreadable: listing.unreadable,
     }
 }
 

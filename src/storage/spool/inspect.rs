@@ -18,6 +18,8 @@ pub struct Listing {
     pub entry: Entry,
     /// Those not settled, in the order of the envelope.
     pub recipients: Vec<Queued>,
+    /// How many more there are whose rows cannot be understood.
+    pub unreadable: u64,
 }
 
 /// Which entries to select and, for changes, which of their recipients. Changes leave out quarantined entries unless
@@ -159,7 +161,7 @@ impl Spool {
         loop {
             let (listings, last) = self.page(selection, &after, limit).await?;
             match last {
-                // All of them were settled between two queries, or their rows make no sense.
+                // All of them were settled between two queries, or their own rows make no sense.
                 Some(last) if listings.is_empty() => after = last,
                 _ => return Ok(listings),
             }
@@ -195,17 +197,22 @@ impl Spool {
         }
         let mut listings = Vec::with_capacity(rows.len());
         for (row, _) in rows.iter().zip(&ids).filter(|(_, id)| *id <= last) {
-            listings.extend(understood(selection, entry(row))?.map(|entry| Listing { entry, recipients: Vec::new() }));
+            let entry = understood(selection, entry(row))?;
+            listings.extend(entry.map(|entry| Listing { entry, recipients: Vec::new(), unreadable: 0 }));
         }
         for row in &recipients {
             let id = row.text(0)?;
             let place = listings.binary_search_by(|listing| listing.entry.id.to_string().cmp(&id));
             if let Ok(place) = place {
-                listings[place].recipients.extend(understood(selection, queued(row, 1))?);
+                let listing = &mut listings[place];
+                match understood(selection, queued(row, 1))? {
+                    Some(recipient) => listing.recipients.push(recipient),
+                    None => listing.unreadable += 1,
+                }
             }
         }
         // Between the two queries an entry may have been settled.
-        listings.retain(|listing| !listing.recipients.is_empty());
+        listings.retain(|listing| !listing.recipients.is_empty() || listing.unreadable > 0);
         Ok((listings, Some(last.clone())))
     }
 

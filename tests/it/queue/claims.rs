@@ -149,7 +149,8 @@ async fn a_row_that_makes_no_sense_keeps_nobody_waiting(database: Database) {
     let row = world.database.fetch_optional(reason, &[bad.to_string().into()]).await.unwrap().unwrap();
     assert!(row.text(0).unwrap().ends_with("cannot be understood: recipient"), "{}", row.text(0).unwrap());
     assert!(world.queue.show(bad).await.unwrap_err().to_string().contains("cannot be understood"));
-    world.queue.list(&Selection::All, None, 10).await.unwrap();
+    let listed = world.queue.list(&Selection::All, None, 10).await.unwrap();
+    assert!(listed.iter().any(|one| one.entry.id == bad && one.unreadable == 1), "{listed:?}");
     world.queue.change(&Change::Delete(bad)).await.unwrap();
     world.until_empty().await;
     world.restart().await;
