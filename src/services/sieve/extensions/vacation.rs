@@ -160,10 +160,10 @@ fn may_answer(run: &Run<'_, '_>, own: &[Address]) -> Result<(Address, Address), 
     if own.iter().any(|address| address.key() == sender.key()) {
         return Err("it comes from the owner".to_owned());
     }
-    if is_machine(sender) {
-        return Err(format!("its sender {sender} is a program"));
-    }
     let lines = run.content.lines();
+    if is_machine(sender.local().value()) || authors(lines).iter().any(|author| is_machine(author)) {
+        return Err(format!("its sender {sender} or its author is a program, or reads no replies"));
+    }
     for field in crate::foundations::mail::Fields::new(lines) {
         if field.name.len() > 5 && field.name[..5].eq_ignore_ascii_case(b"list-") {
             return Err(format!(
@@ -225,10 +225,27 @@ fn addressed_to<'a>(lines: &[u8], own: &'a [Address]) -> Option<&'a Address> {
     })
 }
 
-/// RFC 3834 §2, RFC 5230 §4.6: names of programs and of the administrators of mailing lists.
-fn is_machine(sender: &Address) -> bool {
-    let local = sender.local().value().to_ascii_lowercase();
-    ["mailer-daemon", "listserv", "majordomo"].contains(&local.as_str())
-        || local.starts_with("owner-")
-        || local.ends_with("-request")
+/// The local parts of a message's authors.
+fn authors(lines: &[u8]) -> Vec<String> {
+    let of_entry = |entry: Entry| match entry {
+        Entry::Mailbox(mailbox) => Some(String::from_utf8_lossy(&mailbox.local).into_owned()),
+        Entry::GroupStart(_) | Entry::GroupEnd => None,
+    };
+    let entries = Content::fields(lines, "From").into_iter().flat_map(|field| read_addresses(&field.body));
+    entries.filter_map(of_entry).collect()
+}
+
+/// RFC 3834 §2, RFC 5230 §4.6: whether a local part is that of a program, of the administrators of a mailing list, or of nobody who
+/// reads what is sent there.
+fn is_machine(local: &str) -> bool {
+    let local = local.to_ascii_lowercase();
+    // After a plus, lists and mass mailers say which message it was.
+    let name = local.split('+').next().unwrap_or_default();
+    let words = format!("-{}-", name.replace(['.', '_'], "-"));
+    ["listserv", "majordomo", "bounce", "bounces"].contains(&name)
+        || ["-mailer-daemon-", "-noreply-", "-no-reply-", "-donotreply-", "-do-not-reply-"]
+            .iter()
+            .any(|called| words.contains(called))
+        || ["owner-", "bounce-", "bounces-"].iter().any(|begin| name.starts_with(begin))
+        || ["-owner", "-request", "-bounce", "-bounces"].iter().any(|end| name.ends_with(end))
 }

@@ -52,6 +52,30 @@ fn a_reply_is_a_whole_message() {
     }
 }
 
+/// RFC 3834 §2, RFC 5230 §4.6
+#[test]
+fn programs_and_lists_are_not_answered() {
+    let source = "require \"vacation\"; vacation \"gone\";";
+    let is_answered = |sender: &str, author: &str| {
+        let path = ReversePath::Address(sender.parse().unwrap());
+        let message = Message::new(MESSAGE.replace("bob@example.com>\r\nTo", &format!("{author}>\r\nTo")));
+        let actions = run_from(&path, &message, source, &SieveSettings::default()).actions;
+        actions.iter().any(|action| matches!(action, Action::Vacation(_)))
+    };
+    let programs = "MAILER-DAEMON listserv majordomo owner-list list-owner list-request list-request+ann=x.test bounces \
+                    bounce+17 bounces-7-ann=x.test list-bounces+ann=x.test noreply No-Reply no_reply no.reply \
+                    noreply-news news-noreply+7 DoNotReply do-not-reply do_not_reply.shop";
+    for program in programs.split_whitespace() {
+        let program = format!("{program}@example.com");
+        assert!(!is_answered(&program, "bob@example.com"), "{program}");
+        assert!(!is_answered("0100-17@mail.example.com", &program), "{program}");
+    }
+    for person in ["bob", "casino-reply", "noreplyson", "owner", "requests", "bob.bouncer", "ann+noreply"] {
+        let person = format!("{person}@example.com");
+        assert!(is_answered(&person, &person), "{person}");
+    }
+}
+
 /// Whoever writes to two of the owner's addresses would be answered twice.
 #[test]
 fn a_reply_is_the_same_whichever_address_it_is_from() {
