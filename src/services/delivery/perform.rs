@@ -95,7 +95,8 @@ impl Execution<'_> {
 
     /// Keeps a message that a script passes on to an address that leads to the user. It would come back and look like a mail loop.
     /// If the address leads to others, too, they get it, and the user has it from the script's other actions if these store it.
-    /// Those in whose mailboxes it has been do not get it again: they pass mail on to the same address.
+    /// Those in whose mailboxes it has been do not get it again: they have passed it on. If they are all, the user keeps it. To refuse
+    /// it as a loop would tell a sender, who may be forged, of each copy.
     async fn keep_what_comes_back(&self, decided: &mut Decided) -> Result<(), Refusal> {
         let (routing, account) = (&self.scripting.parts.routing, &self.item.recipient.account);
         let (mut copy, mut visits) = (None, None);
@@ -109,7 +110,7 @@ impl Execution<'_> {
                     ComesBack::No => {}
                     ComesBack::Only => act.action = keep,
                     ComesBack::AndToOthers => copy = Some(act.with(keep)),
-                    ComesBack::AndToOthersBefore => {
+                    ComesBack::ToOthersBefore => {
                         let reason = "not done: all others whom the address leads to have had the message";
                         self.acted(&act, |event| event.with("to", to.to_string()).with("reason", reason));
                         copy = Some(act.with(keep));

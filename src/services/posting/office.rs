@@ -68,17 +68,15 @@ impl PostOffice {
     /// Where the recipients are. Fails when nobody is left who can be served.
     async fn recipients(&self, mail: &Mail, errand: Errand<'_>) -> Result<Vec<(Recipient, Bound)>, Refusal> {
         let mut routes = self.routing.split(&mail.envelope).await.map_err(Refusal::temporary)?;
-        if errand.kind == ErrandKind::Redirect {
+        if errand.kind == ErrandKind::Redirect && !routes.local.is_empty() {
             // Who passes it on has it, and the copy would be refused as a mail loop. So would those of others to whom the address
             // leads and who have passed it on before.
             let is_own = |local: &LocalRecipient| local.account.key() == errand.account.key();
-            if routes.local.iter().any(is_own) {
-                let visits = match self.delivery.get().circles {
-                    Circles::Refuse => Visits::of(&mail.message),
-                    Circles::Ignore => Visits::default(),
-                };
-                routes.local.retain(|local| !is_own(local) && visits.count(&local.account) == 0);
-            }
+            let visits = match self.delivery.get().circles {
+                Circles::Refuse => Visits::of(&mail.message),
+                Circles::Ignore => Visits::default(),
+            };
+            routes.local.retain(|local| !is_own(local) && visits.count(&local.account) == 0);
         }
         let here = routes.local.iter().map(|local| (local.at_home(), Bound::Here));
         let elsewhere = routes.remote.iter().chain(&routes.forwards).map(|one| (one.clone(), Bound::Elsewhere));

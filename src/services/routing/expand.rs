@@ -161,20 +161,17 @@ impl Routing {
         if self.is_own(account, address).await? {
             return Ok(ComesBack::Only);
         }
-        Ok(match self.resolve(address).await? {
-            Resolution::Local { accounts, forwards, .. }
-                if accounts.iter().any(|reached| reached.account.address.key() == account.key()) =>
-            {
-                let others = accounts.iter().map(|reached| &reached.account.address);
-                let others: Vec<&Address> = others.filter(|other| other.key() != account.key()).collect();
-                if !forwards.is_empty() || others.iter().any(|other| visits.count(other) == 0) {
-                    ComesBack::AndToOthers
-                } else if others.is_empty() {
-                    ComesBack::Only
-                } else {
-                    ComesBack::AndToOthersBefore
-                }
-            }
+        let Resolution::Local { accounts, forwards, .. } = self.resolve(address).await? else {
+            return Ok(ComesBack::No);
+        };
+        let reached = accounts.iter().map(|reached| &reached.account.address);
+        let others: Vec<&Address> = reached.filter(|other| other.key() != account.key()).collect();
+        let comes_back = others.len() < accounts.len();
+        let reaches_others = !forwards.is_empty() || others.iter().any(|other| visits.count(other) == 0);
+        Ok(match (comes_back, others.is_empty()) {
+            _ if reaches_others && comes_back => ComesBack::AndToOthers,
+            (true, true) => ComesBack::Only,
+            (_, false) if !reaches_others => ComesBack::ToOthersBefore,
             _ => ComesBack::No,
         })
     }
@@ -255,8 +252,8 @@ pub enum ComesBack {
     Only,
     /// It does, and others get it, too.
     AndToOthers,
-    /// It does, and goes to others, but it has been in the mailboxes of all of them.
-    AndToOthersBefore,
+    /// It has been in the mailboxes of all others whom it reaches, to which it would come back.
+    ToOthersBefore,
 }
 
 /// The names that every domain must answer to: RFC 5321 §4.5.1, RFC 2142 §2 and §5.

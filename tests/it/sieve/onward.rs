@@ -158,17 +158,25 @@ async fn while_the_mailbox_is_full_a_message_is_passed_on_once() {
     world.host.stop().await;
 }
 
+/// The sender was told of a mail loop, once for each copy.
 #[tokio::test(flavor = "multi_thread")]
-async fn mail_that_is_passed_on_in_a_circle_ends() {
+async fn mail_that_is_passed_on_in_a_circle_is_kept_where_it_ends() {
     let world = World::new("").await;
     // Which of them would hide it.
     let hide = "require \"editheader\"; deleteheader \"Delivered-To\"; deleteheader \"Message-ID\";";
-    activate(&world.host, ANN, &format!("{hide} redirect \"{BOB}\";"));
-    activate(&world.host, BOB, &format!("redirect \"{ANN}\";"));
+    activate(&world.host, ANN, &format!("{hide} redirect \"{BOB}\"; redirect \"bob+again@example.test\";"));
+    activate(&world.host, BOB, &format!("redirect \"{ANN}\"; redirect \"ann+again@example.test\";"));
     world.taken(EVE, &[ANN], &letter("round", "and round")).await;
-    let got = world.peer.wait_for(1).await;
-    assert!(got[0].from.is_empty() && got[0].content.contains("mail loop"), "{}", got[0].content);
-    assert_eq!(world.peer.messages().len(), 1);
+    world.inbox_gets(BOB, 2).await;
+    assert_eq!(world.inbox(ANN).await, 0);
+    // Ann has passed it on before it comes to others by an alias of hers.
+    activate(&world.host, ANN, &format!("redirect \"{CARL}\";"));
+    activate(&world.host, CARL, &format!("redirect \"{TEAM}\";"));
+    activate(&world.host, BOB, "keep;");
+    world.taken(EVE, &[ANN], &letter("alias", "alias")).await;
+    world.inbox_gets(BOB, 3).await;
+    assert_eq!((world.inbox(ANN).await, world.inbox(CARL).await), (0, 0));
+    assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
     world.host.stop().await;
 }
 
