@@ -12,7 +12,7 @@ use crate::foundations::clock::SystemClock;
 use crate::foundations::settings::Problems;
 use crate::services::filter::authentication::spf;
 use crate::services::filter::unusable_key;
-use crate::services::outbound::Roots;
+use crate::services::outbound::{Protection, Roots, RouteSettings, TlsLevel};
 use crate::services::routing::Srs;
 use crate::storage::mailbox::FolderName;
 
@@ -152,7 +152,20 @@ fn check_outbound(config: &Config, finder: &mut Finder<'_>) {
             };
             finder.add(format!("outbound.routes.{n}.{missing}"), "", wanted);
         }
+        // The queue knows a host by its name and port: mail of both routes shares connections.
+        let to_the_same = |(_, other): &(usize, &RouteSettings)| other.host == route.host && other.port == route.port;
+        if let (Some(host), Some((first, other))) = (&route.host, (1..).zip(&outbound.routes).find(to_the_same))
+            && session_of(other) != session_of(route)
+        {
+            let wanted = format!("another host or port than in route {first}, or its `protection`, `tls` and login");
+            finder.add(format!("outbound.routes.{n}.host"), host, wanted);
+        }
     }
+}
+
+/// How a route's connections are made.
+fn session_of(route: &RouteSettings) -> (Protection, TlsLevel, Option<&str>, Option<&Path>) {
+    (route.protection, route.tls, route.username.as_deref(), route.password_file.as_deref())
 }
 
 /// Checks the filter's lists, keys, milters and recipients.

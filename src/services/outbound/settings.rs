@@ -69,7 +69,8 @@ crate::settings! {
     pub struct RouteSettings {
         /// Domains it is for: `"example.com"`, `"*.example.com"` for those below it, or `"*"` for all.
         pub domains: Vec<String> = Vec::new(),
-        /// Host that takes their mail: a name, or an address in brackets (`"[192.0.2.1]"`). Without one, their mail exchangers.
+        /// Host that takes their mail: a name, or an address in brackets (`"[192.0.2.1]"`). Without one, their mail exchangers. Routes to
+        /// the same host and port must have the same `protection`, `tls` and login.
         pub host: Option<Domain> = None,
         /// Its port.
         pub port: u16 = 25,

@@ -200,6 +200,27 @@ fn the_example_of_the_modules_settings_has_keys_that_exist() {
     load(&path, Checks::Syntax, None).unwrap_or_else(|error| panic!("{example}: {error}"));
 }
 
+/// The login of the first one was used for both.
+#[test]
+fn routes_to_one_host_have_one_login() {
+    let judged = |more: &str| {
+        let route = "[[outbound.routes]]\nhost = \"relay.test\"\ndomains";
+        let text = format!(
+            "hostname = \"mail.example.test\"\n[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\n\
+             {route} = [\"a.test\"]\ntls = \"verify\"\n{route} = [\"b.test\"]\n{more}"
+        );
+        let path = std::path::Path::new("postrider.toml");
+        postrider::config::understand(&text, path, Checks::Syntax, None).map(|_| ()).map_err(|error| error.to_string())
+    };
+    for more in ["tls = \"verify\"\n", "port = 587\n"] {
+        judged(more).unwrap_or_else(|error| panic!("{more}: {error}"));
+    }
+    for more in ["", "tls = \"verify\"\nusername = \"us\"\npassword_file = \"/x\"\n"] {
+        let said = judged(more).unwrap_err();
+        assert!(said.contains("outbound.routes.2.host") && said.contains("than in route 1"), "{said}");
+    }
+}
+
 #[test]
 fn a_route_to_an_address_has_it_in_brackets() {
     let judged = |host: &str| {
