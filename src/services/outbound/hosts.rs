@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Families, Scope, Trouble};
 use crate::foundations::address::Domain;
 use crate::foundations::clock::Timestamp;
-use crate::foundations::dns::{Error, ErrorKind, Mx, Resolver, Security, addresses};
+use crate::foundations::dns::{Answer, Error, ErrorKind, Mx, Resolver, Security, addresses};
 use crate::foundations::ids::QueueId;
 use crate::foundations::wire::smtp::EnhancedStatus;
 use crate::storage::spool::Destination;
@@ -122,12 +122,13 @@ pub(super) async fn host_addresses(
     shuffle: Shuffle,
 ) -> Result<Addresses, Trouble> {
     let literal = host.name.parse::<Domain>().ok().and_then(|domain| domain.literal());
+    let what = if families == Families::Both { "no address" } else { "no address of a kind that this server uses" };
     let (mut all, security, canonical) = match literal {
         Some(address) => (vec![address], Security::Secure, None),
-        None => match addresses(resolver, &host.name).await {
+        None => match used_addresses(resolver, &host.name, families).await {
             Ok(answer) => (answer.records, answer.security, answer.canonical),
             Err(error) if error.is_absence() || error.kind == ErrorKind::InvalidName => {
-                return Err(without_address(host, "no address"));
+                return Err(without_address(host, what));
             }
             Err(error) => {
                 let text = format!("The addresses of {} cannot be looked up now: {}", host.name, error.kind);
@@ -141,7 +142,7 @@ pub(super) async fn host_addresses(
         Families::Ipv6 => address.is_ipv6(),
     });
     if all.is_empty() {
-        return Err(without_address(host, "no address of a kind that this server uses"));
+        return Err(without_address(host, what));
     }
     all.sort_by_cached_key(|address| shuffle.rank(address));
     let (v6, v4): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_ipv6);
@@ -154,6 +155,16 @@ pub(super) async fn host_addresses(
         }
         ordered.extend(six);
         ordered.extend(four);
+    }
+}
+
+/// The addresses of a name that are of use. Others are not asked for: they do not mean that there is none of use, when that cannot be
+/// found out now.
+async fn used_addresses(resolver: &dyn Resolver, name: &str, families: Families) -> Result<Answer<IpAddr>, Error> {
+    match families {
+        Families::Both => addresses(resolver, name).await,
+        Families::Ipv4 => Ok(resolver.a(name).await?.map(IpAddr::V4)),
+        Families::Ipv6 => Ok(resolver.aaaa(name).await?.map(IpAddr::V6)),
     }
 }
 
@@ -241,6 +252,18 @@ mod tests {
             host_addresses(&resolver, &literal, Families::Both, shuffle).await.unwrap().all,
             [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])]
         );
+    }
+
+    /// If only those of the other kind were found, a failure to find these was final, and the message was returned.
+    #[tokio::test]
+    async fn only_addresses_of_use_are_asked_for() {
+        for (families, wanted) in [(Families::Both, 2), (Families::Ipv4, 1), (Families::Ipv6, 1)] {
+            let resolver = ZoneResolver::new();
+            resolver.add("h.test A 192.0.2.1\nh.test AAAA 2001:db8::1").unwrap();
+            let host = Host { name: "h.test".to_owned(), vouched: Security::Insecure, is_set: false };
+            host_addresses(&resolver, &host, families, as_it_comes()).await.unwrap();
+            assert_eq!(resolver.questions(), wanted, "{families}");
+        }
     }
 
     #[tokio::test]
