@@ -202,6 +202,11 @@ async fn end(
         }
         let whom = administration::whom(which)?.map(|_| which.clone());
         for entry in every(context, config, which).await?.iter().filter(|entry| !entry.is_quarantined()) {
+            // It would keep the others from being given up, too.
+            if entry.unreadable > 0 && matches!(command(entry.id, None), QueueCommand::Bounce { .. }) {
+                eprintln!("postrider: {} is left out: it has unreadable recipients, and can only be deleted", entry.id);
+                continue;
+            }
             meant.entry(entry.id).or_default().insert(whom.clone());
         }
     }
