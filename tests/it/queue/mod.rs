@@ -9,6 +9,7 @@ mod giving_up;
 mod hasty;
 mod journal;
 mod local;
+mod next_hosts;
 mod notifications;
 mod peer;
 mod policies;
