@@ -14,7 +14,7 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::event::{Event, EventKind};
 use crate::foundations::failure::{Kind, Refusal};
 use crate::foundations::ids::QueueId;
-use crate::foundations::mail::{Envelope, Message, Recipient, Visits};
+use crate::foundations::mail::{Envelope, Message, Visits};
 use crate::foundations::processor::Place;
 use crate::services::filter::Folder;
 use crate::services::handover::{Errand, ErrandKind, Outcome};
@@ -233,7 +233,8 @@ impl Execution<'_> {
         }
         let mut passed = mail.clone();
         passed.message = passed_on(message);
-        passed.envelope = Envelope { recipients: vec![Recipient::plain(to.clone())], ..passed.envelope };
+        let recipients = vec![self.item.recipient.passed_on_to(to.clone())];
+        passed.envelope = Envelope { recipients, ..passed.envelope };
         let findings = self.item.verdict.findings.as_ref();
         let errand = Errand { mail: &passed, account, kind: ErrandKind::Redirect, findings };
         let id = self.scripting.parts.posting.post(errand).await?;

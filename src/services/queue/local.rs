@@ -126,7 +126,8 @@ fn of_delivery(result: Result<Outcome, Refusal>) -> RecipientResult {
         // RFC 3461 §9.2: senders are not told where a recipient's mail goes.
         Ok(Outcome::Stored { .. } | Outcome::Discarded { .. }) => RecipientResult::Delivered { reply: None },
         Ok(Outcome::HandedOver { reply }) => RecipientResult::Delivered { reply: Some(reply) },
-        Ok(Outcome::Queued(_)) => RecipientResult::Expanded,
+        // By a script.
+        Ok(Outcome::Queued(_)) => RecipientResult::PassedOn(passing(1)),
         Err(refusal) => refused(&refusal),
     }
 }

@@ -65,6 +65,14 @@ impl LocalRecipient {
         recipient
     }
 
+    /// The recipient under an address to which a script passes the message on. Of failures the sender is told as of those of an alias's
+    /// members; success is told of the one who was named (RFC 3461 §5.2.7).
+    pub fn passed_on_to(&self, address: Address) -> Recipient {
+        let mut recipient = forwarded(&self.recipient, address);
+        recipient.notify.success = false;
+        recipient
+    }
+
     /// Whether an address is the account's own, perhaps with the tag. An alias may have a name that begins like the account's.
     pub fn is_own(&self, address: &Address) -> bool {
         if address.key() == self.account.key() {

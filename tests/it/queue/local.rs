@@ -142,7 +142,8 @@ async fn notifications_reach_our_own(database: Database) {
 }
 
 async fn success_is_told(database: Database) {
-    let world = with_users(database, &["ann@sender.test", "bob@sender.test"]).await;
+    let world = with_users(database, &["ann@sender.test", "bob@sender.test", "cat@sender.test"]).await;
+    world.mailboxes.passing.lock().push("cat@sender.test".to_owned());
     let mut edit = world.directory.edit().await.unwrap();
     edit.add_alias(&Source::parse("later@sender.test").unwrap(), "bob@sender.test", Owner::Admin).await.unwrap();
     edit.commit().await.unwrap();
@@ -158,6 +159,7 @@ async fn success_is_told(database: Database) {
     mail.envelope.dsn.envelope_id = Some("my+id".to_owned());
     let recipients = vec![
         (wants("bob@sender.test"), Bound::Here),
+        (wants("cat@sender.test"), Bound::Here),
         (wants("a@x.test"), Bound::Elsewhere),
         (wants("a@y.test"), Bound::Elsewhere),
         (wants("sales@sender.test"), Bound::PassedOn(Action::Expanded)),
@@ -179,6 +181,7 @@ async fn success_is_told(database: Database) {
         .collect();
     assert!(told.contains("Original-Envelope-Id: my+id\r\n"), "{told}");
     assert!(told.contains("rfc822; bob@sender.test\r\nAction: delivered\r\n"), "{told}");
+    assert!(told.contains("rfc822; cat@sender.test\r\nAction: relayed\r\n"), "{told}");
     assert!(told.contains("rfc822; a@x.test\r\nAction: relayed\r\n"), "{told}");
     assert!(told.contains("rfc822; sales@sender.test\r\nAction: expanded\r\n"), "{told}");
     assert!(told.contains("rfc822; later@sender.test\r\nAction: relayed\r\n"), "{told}");

@@ -23,7 +23,7 @@ const ALL: &str = "all@example.test";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Only messages from this address are mail of `elsewhere.test`.
-const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\n\
+const ZONE: &str = "elsewhere.test MX 10 mx.elsewhere.test\nmx.elsewhere.test A 192.0.2.25\ngone.test MX 0 .\n\
     elsewhere.test TXT v=spf1 ip4:198.51.100.7 -all\n\
     198.51.100.7 PTR out.elsewhere.test\nout.elsewhere.test A 198.51.100.7\nneutral.test MX 10 mx.elsewhere.test";
 
@@ -177,6 +177,29 @@ async fn mail_that_is_passed_on_in_a_circle_is_kept_where_it_ends() {
     world.inbox_gets(BOB, 3).await;
     assert_eq!((world.inbox(ANN).await, world.inbox(CARL).await), (0, 0));
     assert!(world.peer.messages().is_empty(), "nobody is told of a loop");
+    world.host.stop().await;
+}
+
+/// RFC 3461 §4.1. Others learn to whom they have written.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_no_notifications_gets_none_of_what_is_passed_on() {
+    let world = World::new("").await;
+    activate(&world.host, ANN, "redirect \"ann@gone.test\";");
+    let mut talk = world.host.plain(Protocol::Smtp).await;
+    talk.send("PROXY TCP4 198.51.100.7 192.0.2.1 40000 25\r\n").await;
+    let mut smtp = Smtp::hello(talk, "EHLO peer.example").await;
+    for command in [format!("MAIL FROM:<{EVE}>"), format!("RCPT TO:<{ANN}> NOTIFY=NEVER"), "DATA".to_owned()] {
+        let reply = smtp.command(&command).await;
+        assert!(reply.code < 400, "{command}: {}", reply.text());
+    }
+    smtp.content(&letter("never", "never")).await;
+    assert_eq!(smtp.reply().await.code, 250);
+    world.taken(EVE, &[ANN], &letter("failing", "failing")).await;
+    let got = world.peer.wait_for(1).await;
+    for told in ["In-Reply-To: <failing@sieve.test>", "you wrote to ann@example.test"] {
+        assert!(got[0].content.contains(told), "{told}: {}", got[0].content);
+    }
+    assert_eq!(world.peer.messages().len(), 1);
     world.host.stop().await;
 }
 
