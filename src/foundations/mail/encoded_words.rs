@@ -4,7 +4,7 @@ use memchr::memmem;
 
 use super::{charset, transfer};
 
-/// Longest decoded text in octets; what goes beyond is cut.
+/// Longest text in octets that [`decode`] returns; what goes beyond is cut.
 pub const MAX_TEXT: usize = 64 * 1024;
 
 /// Decodes an unfolded value: encoded words, raw UTF-8 (RFC 6532), and other raw octets as windows-1252.
@@ -13,33 +13,42 @@ pub const MAX_TEXT: usize = 64 * 1024;
 /// many programs write them. Neighbouring words in one charset are joined before decoding, so that a character whose
 /// octets were split between two words survives.
 pub fn decode(value: &[u8]) -> String {
-    let value = &value[..value.len().min(MAX_TEXT)];
-    let mut text = String::with_capacity(value.len());
+    decode_within(value, MAX_TEXT)
+}
+
+/// Like [`decode`], with at most `limit` octets of text. A text that has been cut is at most three octets shorter.
+pub fn decode_within(value: &[u8], limit: usize) -> String {
+    let mut text = String::with_capacity(value.len().min(limit));
     let mut rest = value;
     let mut pending = Pending::default();
     while let Some(at) = memmem::find(rest, b"=?") {
+        // Four octets of a word are at least one of text, except for escape sequences.
+        if text.len() + pending.octets.len() / 4 >= limit {
+            rest = &[];
+            break;
+        }
         let Some(word) = Word::read(&rest[at..]) else {
             pending.flush(&mut text);
-            push(&mut text, &rest[..at + 2]);
+            push(&mut text, &rest[..at + 2], limit);
             rest = &rest[at + 2..];
             continue;
         };
         // RFC 2047 §6.2: blanks between two encoded words are not shown.
         if !(pending.is_word && rest[..at].trim_ascii().is_empty()) {
             pending.flush(&mut text);
-            push(&mut text, &rest[..at]);
+            push(&mut text, &rest[..at], limit);
         }
         pending.add(&word, &mut text);
         rest = &rest[at + word.length..];
     }
     pending.flush(&mut text);
-    push(&mut text, rest);
-    cut(&mut text, MAX_TEXT);
+    push(&mut text, rest, limit);
+    cut(&mut text, limit);
     text
 }
 
-fn push(text: &mut String, octets: &[u8]) {
-    text.push_str(&charset::guess(octets));
+fn push(text: &mut String, octets: &[u8], limit: usize) {
+    text.push_str(&charset::guess(&octets[..octets.len().min(limit)]));
 }
 
 /// Shortens a text to at most `limit` octets at a character's end.
@@ -190,5 +199,16 @@ mod tests {
         assert!(decode(&b"=?".repeat(200_000)).len() <= MAX_TEXT);
         assert!(decode(&b"=?utf-8?q?".repeat(50_000)).len() <= MAX_TEXT);
         assert!(decode(&b"=?utf-7?q?a?= ".repeat(50_000)).len() <= MAX_TEXT);
+        assert_eq!(decode(&b"=?utf-8?q??=".repeat(50_000)), "");
+    }
+
+    #[test]
+    fn only_the_text_is_limited() {
+        let words = [&b"=?utf-8?b?YQ==?= ".repeat(MAX_TEXT / 2)[..], b"the end"].concat();
+        assert!(decode(&words).ends_with("a the end"));
+        assert_eq!(decode_within(&words, 2), "aa");
+        let long = [&b"x ".repeat(MAX_TEXT)[..], b"the end"].concat();
+        assert_eq!(decode(&long).len(), MAX_TEXT);
+        assert!(decode_within(&long, 4 * MAX_TEXT).ends_with("x the end"));
     }
 }

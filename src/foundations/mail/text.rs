@@ -49,13 +49,14 @@ pub fn texts<'s, 'a>(structure: &'s Structure<'a>, limit: usize) -> impl Iterato
 pub fn header_text(lines: &[u8], limit: usize) -> String {
     let mut text = String::new();
     for field in Fields::new(lines) {
-        if text.len() >= limit {
+        let left = limit.saturating_sub(text.len());
+        if left == 0 {
             break;
         }
         let line = match field.name {
             b"" if field.raw.trim_ascii().is_empty() => continue,
             b"" => charset::guess(field.raw.trim_ascii()).into_owned(),
-            name => format!("{}: {}", name.escape_ascii(), encoded_words::decode(&unfold(field.body))),
+            name => format!("{}: {}", name.escape_ascii(), encoded_words::decode_within(&unfold(field.body), left)),
         };
         text.push_str(&line);
         text.push('\n');
@@ -140,6 +141,22 @@ impl Needle {
     }
 }
 
+/// A text in which many needles are looked for.
+#[derive(Debug)]
+pub struct Haystack(String);
+
+impl Haystack {
+    /// Prepares a text.
+    pub fn of(text: &str) -> Self {
+        Self(casemap(text).into_owned())
+    }
+
+    /// Whether the text holds the needle.
+    pub fn holds(&self, needle: &Needle) -> bool {
+        needle.finder.find(self.0.as_bytes()).is_some()
+    }
+}
+
 /// The form of a text whose octets are compared under i;unicode-casemap (RFC 5051 §2): each character in title case
 /// and decomposed by compatibility. Decomposing comes first as well, so that ligatures ignore case too.
 pub fn casemap(text: &str) -> Cow<'_, str> {
@@ -181,7 +198,8 @@ mod tests {
             ("ПРИВЕТ", "скажи привет", true),
             ("x", "привет", false),
         ] {
-            assert_eq!(Needle::new(needle).is_in(text), found, "{needle} {text}");
+            let needle = Needle::new(needle);
+            assert_eq!((needle.is_in(text), Haystack::of(text).holds(&needle)), (found, found), "{needle:?} {text}");
         }
     }
 

@@ -1,16 +1,17 @@
 //! A search condition, prepared for evaluation on messages.
 
 use std::cmp::Ordering;
-use std::sync::OnceLock;
 
 use chrono::Local;
 
 use super::Problem;
 use super::day::Day;
-use super::text::{Texts, decode, is_charset};
+use super::text::{Message, decode, is_charset};
 use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::text::Needle;
-use crate::foundations::mail::{EmailId, HeaderDate, ModSeq, SequenceNumber, SequenceSet, Summary, ThreadId, Uid};
+use crate::foundations::mail::{
+    EmailId, HeaderDate, ModSeq, SearchFields, SequenceNumber, SequenceSet, Summary, ThreadId, Uid,
+};
 use crate::foundations::wire::imap::{DateOf, Messages, Numbers, SearchKey, SystemFlag, When};
 use crate::storage::mailbox::{Flags, Keyword, KeywordSet, Row, View};
 
@@ -56,7 +57,7 @@ enum Test {
 
 /// Header fields that summaries contain in decoded form.
 #[derive(Debug, Clone, Copy)]
-enum Field {
+pub(super) enum Field {
     Bcc,
     Cc,
     From,
@@ -123,9 +124,8 @@ impl Condition {
 
     /// Whether it holds; `None` when what is known does not decide that.
     pub(super) fn holds(&self, facts: &Facts<'_>) -> Option<bool> {
-        let texts = OnceLock::new();
-        let limit = self.text_limit;
-        self.test.holds(facts, &|| facts.body.map(|body| texts.get_or_init(|| Texts::of(body, limit)).clone()))
+        let message = facts.body.map(|octets| Message::new(octets, self.text_limit));
+        self.test.holds(facts, message.as_ref())
     }
 }
 
@@ -257,15 +257,15 @@ fn summary_field(name: &str) -> Option<Field> {
 }
 
 impl Test {
-    /// `texts` gives the decoded texts of the message, computed once.
-    fn holds(&self, facts: &Facts<'_>, texts: &impl Fn() -> Option<Texts>) -> Option<bool> {
+    /// `message` is there once its octets have been read.
+    fn holds(&self, facts: &Facts<'_>, message: Option<&Message<'_>>) -> Option<bool> {
         let row = facts.row;
         match self {
             Self::Always(always) => Some(*always),
-            Self::And(tests) => all(tests.iter().map(|test| test.holds(facts, texts))),
+            Self::And(tests) => all(tests.iter().map(|test| test.holds(facts, message))),
             // True unless none of them holds.
-            Self::Or(tests) => not(all(tests.iter().map(|test| not(test.holds(facts, texts))))),
-            Self::Not(test) => not(test.holds(facts, texts)),
+            Self::Or(tests) => not(all(tests.iter().map(|test| not(test.holds(facts, message))))),
+            Self::Not(test) => not(test.holds(facts, message)),
             Self::Flag(flag) => Some(row.flags.contains(*flag)),
             Self::Keyword(set) => Some(row.keywords.contains(*set)),
             Self::Recent => Some(facts.recent),
@@ -287,10 +287,19 @@ impl Test {
                 facts.summary.map(|summary| summary.sent.is_some_and(is_so))
             }
             Self::ArrivedSince(since) => Some(row.internal_date >= *since),
-            Self::Field(field, needle) => facts.summary.map(|summary| needle.is_in(field.of(summary))),
-            Self::Header(name, needle) => facts.body.map(|body| super::text::header_holds(body, name, needle)),
-            Self::Body(needle) => texts().map(|texts| texts.body_holds(needle)),
-            Self::Text(needle) => texts().map(|texts| texts.header_or_body_holds(needle)),
+            Self::Field(field, needle) => {
+                let text = field.of(&facts.summary?.fields);
+                if needle.is_in(text) {
+                    Some(true)
+                } else if SearchFields::may_be_cut(text) {
+                    message.map(|message| message.field_holds(*field, needle))
+                } else {
+                    Some(false)
+                }
+            }
+            Self::Header(name, needle) => message.map(|message| message.header_holds(name, needle)),
+            Self::Body(needle) => message.map(|message| message.texts().body_holds(needle)),
+            Self::Text(needle) => message.map(|message| message.texts().header_or_body_holds(needle)),
         }
     }
 }
@@ -321,8 +330,9 @@ const fn is_so(when: When, day: Ordering) -> bool {
 }
 
 impl Field {
-    fn of(self, summary: &Summary) -> &str {
-        let fields = &summary.fields;
+    pub const ALL: [Self; 5] = [Self::Bcc, Self::Cc, Self::From, Self::Subject, Self::To];
+
+    pub fn of(self, fields: &SearchFields) -> &str {
         match self {
             Self::Bcc => &fields.bcc,
             Self::Cc => &fields.cc,

@@ -1,12 +1,14 @@
 //! Texts to search for, and texts to search in.
 
-use std::sync::Arc;
+use std::cell::OnceCell;
 
 use encoding_rs::Encoding;
 
 use super::Problem;
-use crate::foundations::mail::text::Needle;
-use crate::foundations::mail::{HeaderSection, Structure, text};
+use super::condition::Field;
+use crate::foundations::mail::encoded_words;
+use crate::foundations::mail::text::{Haystack, Needle};
+use crate::foundations::mail::{HeaderSection, SearchFields, Structure, text};
 
 /// The text of a search key in Unicode. UTF-8 unless the client names another charset (RFC 9051 §6.4.4).
 pub(super) fn decode(octets: &[u8], charset: Option<&str>) -> Result<String, Problem> {
@@ -29,12 +31,45 @@ fn charset_of(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label.as_bytes())
 }
 
-/// Everything in a message that TEXT and BODY search.
-#[derive(Debug, Clone)]
-pub(super) struct Texts(Arc<Found>);
-
+/// A message that is searched, decoded when that is first needed.
 #[derive(Debug)]
-struct Found {
+pub(super) struct Message<'a> {
+    octets: &'a [u8],
+    /// Decoded octets of the headers, of the body and of each field that are searched.
+    limit: usize,
+    texts: OnceCell<Texts>,
+    fields: OnceCell<[Haystack; 5]>,
+}
+
+impl<'a> Message<'a> {
+    pub const fn new(octets: &'a [u8], limit: usize) -> Self {
+        Self { octets, limit, texts: OnceCell::new(), fields: OnceCell::new() }
+    }
+
+    /// What TEXT and BODY search.
+    pub fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| Texts::of(self.octets, self.limit))
+    }
+
+    /// Whether a field contains the needle, also beyond what its summary keeps.
+    pub fn field_holds(&self, field: Field, needle: &Needle) -> bool {
+        let fields = self.fields.get_or_init(|| {
+            let fields = SearchFields::of(HeaderSection::of(self.octets).lines(), self.limit);
+            Field::ALL.map(|field| Haystack::of(field.of(&fields)))
+        });
+        fields[field as usize].holds(needle)
+    }
+
+    /// Whether a field of that name contains the needle; an empty needle is in every field.
+    pub fn header_holds(&self, name: &str, needle: &Needle) -> bool {
+        let text = |value: &[u8]| encoded_words::decode_within(value, self.limit);
+        HeaderSection::of(self.octets).all(name).any(|field| needle.is_in(&text(&field.value())))
+    }
+}
+
+/// Everything in a message that TEXT and BODY search.
+#[derive(Debug)]
+pub(super) struct Texts {
     headers: String,
     body: Vec<String>,
 }
@@ -45,23 +80,18 @@ impl Texts {
         let structure = Structure::of(message);
         // RFC 9051 §6.4.4: the header that TEXT searches includes the MIME header fields, those of parts too.
         let headers = text::headers_text(&structure, limit);
-        Self(Arc::new(Found { headers, body: text::texts(&structure, limit).collect() }))
+        Self { headers, body: text::texts(&structure, limit).collect() }
     }
 
     /// Whether the body contains it. An empty needle is in every body, also in one without text.
     pub fn body_holds(&self, needle: &Needle) -> bool {
-        needle.is_in("") || self.0.body.iter().any(|text| needle.is_in(text))
+        needle.is_in("") || self.body.iter().any(|text| needle.is_in(text))
     }
 
     /// Whether headers or body contain it.
     pub fn header_or_body_holds(&self, needle: &Needle) -> bool {
-        needle.is_in(&self.0.headers) || self.body_holds(needle)
+        needle.is_in(&self.headers) || self.body_holds(needle)
     }
-}
-
-/// Whether a field of that name contains the needle; an empty needle is in every field.
-pub(super) fn header_holds(message: &[u8], name: &str, needle: &Needle) -> bool {
-    HeaderSection::of(message).all(name).any(|field| needle.is_in(&field.text()))
 }
 
 #[cfg(test)]
@@ -81,6 +111,18 @@ mod tests {
             let found = (texts.header_or_body_holds(&prepared), texts.body_holds(&prepared));
             assert_eq!(found, (in_text, in_body), "{needle}");
         }
+    }
+
+    #[test]
+    fn fields_are_searched_to_their_end() {
+        let padding = "x ".repeat(100_000);
+        let octets = format!("To: {padding}a@b.test\r\nSubject: {padding}end\r\nX-Long: {padding}end\r\n\r\n");
+        let message = Message::new(octets.as_bytes(), 1 << 20);
+        let (end, address) = (Needle::new("END"), Needle::new("a@b.test"));
+        assert!(message.field_holds(Field::Subject, &end) && !message.field_holds(Field::To, &end));
+        assert!(message.field_holds(Field::To, &address) && !message.field_holds(Field::Cc, &address));
+        assert!(message.header_holds("x-long", &end) && !message.header_holds("to", &end));
+        assert!(message.texts().header_or_body_holds(&end));
     }
 
     #[test]

@@ -386,3 +386,26 @@ async fn a_draft_in_a_full_maildir_can_be_replaced() {
         assert!(lines.last().unwrap().starts_with(wanted), "{command}: {lines:?}");
     }
 }
+
+#[tokio::test]
+async fn fields_longer_than_summaries_keep_are_searched() {
+    let world = World::new(settings()).await;
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    let filler = format!("=?utf-8?b?eA==?= {}\r\n ", "x".repeat(60)).repeat(1_200);
+    let message = format!("To: {filler}<far@b.test>\r\nSubject: {filler}end\r\nX-Long: {filler}end\r\n\r\n");
+    let appended = client.command(&format!("a APPEND INBOX {{{}+}}\r\n{message}", message.len())).await;
+    assert!(appended.last().unwrap().starts_with("a OK"), "{appended:?}");
+    client.command("b SELECT INBOX").await;
+    for (criteria, found) in [
+        ("SUBJECT end", true),
+        ("TO far@b.test", true),
+        ("HEADER X-Long end", true),
+        ("TEXT end", true),
+        ("SUBJECT far", false),
+        ("NOT SUBJECT end", false),
+    ] {
+        let lines = client.command(&format!("c SEARCH {criteria}")).await;
+        assert_eq!(lines[0].trim_end(), if found { "* SEARCH 1" } else { "* SEARCH" }, "{criteria}");
+    }
+}

@@ -185,3 +185,24 @@ async fn a_client_that_knows_everything_is_told_no_mod_sequence() {
         assert!(!has(&lines, "HIGHESTMODSEQ"), "{command}: {lines:?}");
     }
 }
+
+/// It was slow in proportion to UIDNEXT, not to the messages.
+#[tokio::test]
+async fn high_uids_are_compared_at_once() {
+    let world = World::new(settings()).await;
+    let home = world.maildir("ann");
+    for directory in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(home.join(directory)).unwrap();
+    }
+    for name in ["a", "b"] {
+        std::fs::write(home.join("cur").join(format!("{name}:2,")), "a:\r\n").unwrap();
+    }
+    let uids = "3 V7 N4000000011 G0\n4000000000 :a\n4000000010 :b\n";
+    std::fs::write(home.join("dovecot-uidlist"), uids).unwrap();
+    let mut client = world.connect();
+    client.log_in("ann").await;
+    client.command("b ENABLE QRESYNC").await;
+    let lines = client.command("c SELECT INBOX (QRESYNC (7 1 (1 4000000000)))").await;
+    assert!(has(&lines, "* VANISHED (EARLIER) 4000000001:4000000009"), "{lines:?}");
+    assert!(has(&lines, "* 2 FETCH (UID 4000000010 "), "{lines:?}");
+}

@@ -102,14 +102,14 @@ impl<'a> EnvelopeFields<'a> {
         out.push(b')');
     }
 
-    /// The fields decoded.
-    pub fn search_fields(&self) -> SearchFields {
+    /// The fields decoded, each at most `limit` octets long.
+    pub fn search_fields(&self, limit: usize) -> SearchFields {
         SearchFields {
-            from: texts(&self.from),
-            to: texts(&self.to),
-            cc: texts(&self.cc),
-            bcc: texts(&self.bcc),
-            subject: self.subject.map(text).unwrap_or_default(),
+            from: texts(&self.from, limit),
+            to: texts(&self.to, limit),
+            cc: texts(&self.cc, limit),
+            bcc: texts(&self.bcc, limit),
+            subject: self.subject.map(|body| text(body, limit)).unwrap_or_default(),
             message_id: self.message_id.map(first_id).unwrap_or_default(),
             in_reply_to: self.in_reply_to.map(first_id).unwrap_or_default(),
             references: self.references.map(references).unwrap_or_default(),
@@ -170,16 +170,16 @@ fn address(entry: &Entry, out: &mut Vec<u8>) {
     }
 }
 
-fn text(body: &[u8]) -> String {
-    encoded_words::decode(&unfold(body))
+fn text(body: &[u8], limit: usize) -> String {
+    encoded_words::decode_within(&unfold(body), limit)
 }
 
-fn texts(bodies: &[&[u8]]) -> String {
+fn texts(bodies: &[&[u8]], limit: usize) -> String {
     match bodies {
         [] => String::new(),
-        [one] => searchable(one),
+        [one] => searchable(one, limit),
         several => several.iter().fold(String::new(), |mut joined, body| {
-            join(&mut joined, &searchable(body));
+            join(&mut joined, &searchable(body, limit), limit);
             joined
         }),
     }
@@ -187,15 +187,15 @@ fn texts(bodies: &[&[u8]]) -> String {
 
 /// A list of addresses as text, with the names and addresses of ENVELOPE (RFC 9051 §6.4.4) where the text does not
 /// hold them: a search for `ann@example.test` must find `ann (she) @ example . test`.
-fn searchable(body: &[u8]) -> String {
-    let mut text = text(body);
+fn searchable(body: &[u8], limit: usize) -> String {
+    let mut text = text(body, limit);
     if REWRITTEN.iter().any(|marks| memmem::find(body, marks).is_some()) {
         for entry in addresses::read(body) {
             let Entry::Mailbox(mailbox) = entry else { continue };
             let name = mailbox.name.as_deref().map(encoded_words::decode).unwrap_or_default();
             for shown in [name, mailbox.address()] {
                 if memmem::find(text.as_bytes(), shown.as_bytes()).is_none() {
-                    join(&mut text, &shown);
+                    join(&mut text, &shown, limit);
                 }
             }
         }
@@ -246,11 +246,11 @@ mod tests {
             (r#""Ann \"A\" Lee" <a@b.test>"#, r#"Ann "A" Lee"#),
             (r#""ann lee"@b.test"#, "ann lee@b.test"),
         ] {
-            let text = searchable(list.as_bytes());
+            let text = searchable(list.as_bytes(), 1000);
             assert!(text.starts_with(list) && text.contains(shown), "{text}");
         }
         for list in ["J. R. Lee <a@b.test>, \"Ann (x)\" <c@d.test>, Bob", "Ann Lee <a@b.test>"] {
-            assert_eq!(searchable(list.as_bytes()), list);
+            assert_eq!(searchable(list.as_bytes(), 1000), list);
         }
     }
 }

@@ -12,7 +12,7 @@ mod stored;
 mod strings;
 
 use super::date::HeaderDate;
-use super::encoded_words::cut;
+use super::encoded_words::{MAX_TEXT, cut};
 use super::section::Sections;
 use super::text;
 use super::{ContentDigest, Structure, ThreadId};
@@ -50,7 +50,7 @@ pub struct Summary {
     pub digest: ContentDigest,
 }
 
-/// Decoded header fields, each at most 64 KiB; a field that occurs more than once is joined with `, `.
+/// Decoded header fields, each cut at 64 KiB in a summary; a field that occurs more than once is joined with `, `.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SearchFields {
     /// From, encoded words decoded.
@@ -80,7 +80,7 @@ impl Summary {
         let mut summary = Self {
             sections: structure.sections(),
             sent: header.date.and_then(HeaderDate::read),
-            fields: header.search_fields(),
+            fields: header.search_fields(MAX_TEXT),
             preview: text::preview(&structure),
             listed: listed::of(octets),
             digest: ContentDigest::of(message),
@@ -99,11 +99,24 @@ impl Summary {
     }
 }
 
-/// Appends to a text that is kept within [`encoded_words::MAX_TEXT`](super::encoded_words::MAX_TEXT).
-fn join(text: &mut String, more: &str) {
+impl SearchFields {
+    /// Those of a header, each at most `limit` octets long.
+    pub fn of(header: &[u8], limit: usize) -> Self {
+        EnvelopeFields::of(header).search_fields(limit)
+    }
+
+    /// Whether this text of a summary may be only the beginning of the field.
+    pub const fn may_be_cut(text: &str) -> bool {
+        // Cut at a character's end, of which at most three octets were lost.
+        text.len() + 4 > MAX_TEXT
+    }
+}
+
+/// Appends to a text that is kept within a limit.
+fn join(text: &mut String, more: &str, limit: usize) {
     if !text.is_empty() && !more.is_empty() {
         text.push_str(", ");
     }
     text.push_str(more);
-    cut(text, super::encoded_words::MAX_TEXT);
+    cut(text, limit);
 }

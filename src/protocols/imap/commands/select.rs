@@ -92,8 +92,8 @@ async fn tell_changes(account: &Account, selected: &Selected, resync: &Resync, l
     let vanished = match first_unknown {
         // RFC 7162 §3.2.5.2: the client is up to date below this UID.
         Some(first) => {
-            let highest = vanished.highest();
-            vanished.iter(highest).filter(|uid| *uid >= first).collect()
+            let ranges = vanished.ranges(vanished.highest()).filter(|range| *range.end() >= first);
+            SequenceSet::of_ranges(ranges.map(|range| (first.max(*range.start()), *range.end())).collect())
         }
         None => vanished,
     };

@@ -17,8 +17,10 @@ use super::read::people;
 use super::reasons;
 use super::send::{self, Occasion, Sending};
 use super::source;
+use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::addresses::MAX_ENTRIES;
 use crate::foundations::mail::{HeaderSection, Kind, Structure};
+use crate::foundations::processor::in_turn;
 use crate::foundations::said::said;
 use crate::protocols::web::caller::Caller;
 use crate::services::dav::{
@@ -83,6 +85,10 @@ impl Act {
             Self::Keep | Self::Remove | Self::Note => None,
         }
     }
+
+    const fn takes_out(self) -> bool {
+        matches!(self, Self::Decline | Self::Remove)
+    }
 }
 
 /// An invitation for the page.
@@ -120,6 +126,23 @@ impl Found {
         let reply = standing.reply.map(|reply| if answers.iter().all(is_author) { reply } else { Recorded::Never });
         Standing { reply, ..standing }
     }
+
+    /// The event as the calendar is to have it after an act; `None` if it is to have none.
+    fn after(
+        &self,
+        act: Act,
+        answer: Option<&(Participant, Participation)>,
+        now: Timestamp,
+    ) -> Result<Option<String>, Unfit> {
+        Ok(match self.stored() {
+            Some(stored) if act == Act::Note => Some(self.invitation.noted_in(&stored, now)?),
+            Some(stored) if act.takes_out() => self.invitation.taken_out(&stored),
+            stored => {
+                let answer = answer.map(|(who, participation)| (who, *participation));
+                Some(self.invitation.entered(stored.as_deref(), answer))
+            }
+        })
+    }
 }
 
 pub(super) async fn show(
@@ -127,9 +150,9 @@ pub(super) async fn show(
     reader: Reader,
     Asked(asked): Asked<Question>,
 ) -> Answer<Response> {
-    let found = find(&room, &reader, &asked).await?;
+    let (found, standing) = find(&room, &reader, &asked).await?;
     let me = found.invitation.invited(&found.addresses).map(|one| one.address.as_str());
-    Ok(Json(Page { shown: found.invitation.shown(), me, calendar: found.standing() }).into_response())
+    Ok(Json(Page { shown: found.invitation.shown(), me, calendar: standing }).into_response())
 }
 
 /// Answers, and enters into a calendar or takes out of it. What follows once the answer is on its way cannot make it unsent, so
@@ -141,8 +164,7 @@ pub(super) async fn act(
     Wish(wish): Wish<Acting>,
 ) -> Answer<Response> {
     let at = Question { folder: wish.folder, uid: wish.uid, part: wish.part };
-    let found = find(&room, &reader, &at).await?;
-    let standing = found.standing();
+    let (found, standing) = find(&room, &reader, &at).await?;
     if standing.foreign {
         return Err(Problem::of(&reasons::EVENT_FOREIGN));
     }
@@ -169,7 +191,7 @@ pub(super) async fn act(
     let work = tasks.spawn(async move {
         let sent = Box::pin(send::fulfil(Arc::clone(&room), caller, reader.clone(), sending, Occasion::Asked)).await?;
         let mut notes = sent["notes"].as_array().cloned().unwrap_or_default();
-        if let Err(problem) = keep(&room, &reader, &found, act, Some((&me, participation))).await {
+        if let Err(problem) = keep(&room, &reader, &found, act, Some((me, participation))).await {
             notes.push(problem.note(&reasons::CALENDAR_AS_IT_WAS));
         }
         Ok::<_, Problem>(notes)
@@ -202,7 +224,7 @@ fn reply(
     Ok(Sending { key, letter: letter.into(), draft: None, hold: None })
 }
 
-async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found> {
+async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<(Arc<Found>, Standing)> {
     let view = reader.open(&at.folder, Access::ReadOnly).await?;
     let opened = source::open(room, &view, at.uid).await?;
     let (part, most) = (at.part, room.needs.dav.get().object.len());
@@ -228,26 +250,27 @@ async fn find(room: &Arc<Room>, reader: &Reader, at: &Question) -> Answer<Found>
     let calendars = room.needs.calendars.all(account, &limits, room.needs.clock.now()).await?;
     let kept = room.needs.calendars.about(&calendars, invitation.uid()).await?;
     let addresses = identities(room, reader).await?;
-    Ok(Found { invitation, authors, message_id, calendars, kept, addresses })
+    let found = Arc::new(Found { invitation, authors, message_id, calendars, kept, addresses });
+    let compared = Arc::clone(&found);
+    let standing = in_turn(move || compared.standing()).await?;
+    Ok((found, standing))
 }
 
 /// Enters the event into a calendar, or takes it out.
 async fn keep(
     room: &Room,
     reader: &Reader,
-    found: &Found,
+    found: &Arc<Found>,
     act: Act,
-    answer: Option<(&Participant, Participation)>,
+    answer: Option<(Participant, Participation)>,
 ) -> Answer<()> {
-    let (stored, goes) = (found.stored(), matches!(act, Act::Decline | Act::Remove));
-    let content = match &stored {
-        Some(stored) if act == Act::Note => {
-            Some(found.invitation.noted_in(stored, room.needs.clock.now()).map_err(unfit)?)
-        }
-        Some(stored) if goes => found.invitation.taken_out(stored),
-        None if goes => return Ok(()),
-        stored => Some(found.invitation.entered(stored.as_deref(), answer)),
-    };
+    if found.kept.is_none() && act.takes_out() {
+        return Ok(());
+    }
+    let (needs, account) = (&room.needs, &reader.account.address);
+    let now = needs.clock.now();
+    let before = Arc::clone(found);
+    let content = in_turn(move || before.after(act, answer.as_ref(), now)).await?.map_err(unfit)?;
     let (calendar, name, condition) = match &found.kept {
         Some((calendar, object)) => (calendar, object.info.name.clone(), Condition::unchanged(&object.info.etag)),
         None => {
@@ -256,8 +279,7 @@ async fn keep(
             (calendar, format!("{}.ics", etag(found.invitation.uid().as_bytes())), Condition::absent())
         }
     };
-    let (needs, account) = (&room.needs, &reader.account.address);
-    let (settings, now) = (needs.dav.get(), needs.clock.now());
+    let settings = needs.dav.get();
     let limits = settings.limits();
     let Some(content) = content else {
         needs.calendars.remove(account, calendar, &name, &condition, &limits).await.map_err(refused)?;
