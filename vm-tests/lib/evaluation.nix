@@ -157,20 +157,32 @@ let
   ) "template: decides for which kind of machine it is";
 
   # What the README says to write: a flake, and in its configuration.
-  readme =
+  readme = {
+    flake = import ./readme/flake.nix;
+    host = evaluate {
+      imports = [ ./readme/configuration.nix ];
+      services.postrider.certificates.selfSigned = false;
+    };
+  };
+  # It says so with its own line breaks. (`nix flake check --no-build` cannot import what is cut out of it.)
+  quoted =
     let
+      words =
+        text:
+        lib.filter (word: word != "") (lib.splitString " " (lib.replaceStrings [ "\n" ] [ " " ] text));
       blocks = map (text: lib.head (lib.splitString "```" text)) (
         lib.tail (lib.splitString "```nix\n" (builtins.readFile ../../README.md))
       );
-      written = name: text: import (builtins.toFile name text);
     in
-    {
-      flake = written "flake.nix" (lib.elemAt blocks 0);
-      host = evaluate {
-        imports = [ (written "configuration.nix" "{ ${lib.elemAt blocks 1} }") ];
-        services.postrider.certificates.selfSigned = false;
-      };
-    };
+    lib.optional (
+      map words [
+        (lib.elemAt blocks 0)
+        "{ ${lib.elemAt blocks 1} }"
+      ] != map (file: words (builtins.readFile file)) [
+        ./readme/flake.nix
+        ./readme/configuration.nix
+      ]
+    ) "readme: vm-tests/lib/readme is not what it says";
   # The same flake as that of the template, but for what a machine that has one already has elsewhere.
   joined =
     let
@@ -213,6 +225,7 @@ in
           kept
           portable
           joined
+          quoted
           (blameless "readme" readme.host)
           (blameless "template" template)
           (blameless "installed" installed)
