@@ -120,6 +120,8 @@ pub struct Shown {
     pub location: String,
     /// The description.
     pub description: String,
+    /// What the sender says to it.
+    pub comment: String,
     /// Who invites.
     pub organiser: Option<Participant>,
     /// Who is invited.
@@ -367,6 +369,7 @@ fn shown(method: Method, event: &Component<'_>, first: Option<Occurrence>) -> Sh
         summary: word("SUMMARY", LONGEST),
         location: word("LOCATION", LONGEST),
         description: word("DESCRIPTION", LONGEST_DESCRIPTION),
+        comment: word("COMMENT", LONGEST_DESCRIPTION),
         organiser: event.people("ORGANIZER").into_iter().next(),
         attendees: event.people("ATTENDEE"),
         start,

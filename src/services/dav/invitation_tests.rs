@@ -48,6 +48,15 @@ fn invitations_are_read() {
     assert!(!shown.exception && shown.repeats.is_none());
 }
 
+/// Only the times of a proposal were shown, and of a reply whether somebody comes.
+#[test]
+fn what_is_said_with_a_proposal_is_read() {
+    let proposal = format!("{TIMES}COMMENT:Could we\\, please\\, meet later?\r\n");
+    let read = Invitation::read(&calendar("METHOD:COUNTER\r\n", &event(&proposal))).unwrap();
+    assert_eq!((read.shown().method, read.shown().comment.as_str()), (Method::Other, "Could we, please, meet later?"));
+    assert_eq!(invitation().shown().comment, "");
+}
+
 #[test]
 fn days_and_local_times_are_told_apart() {
     let times = |lines: &str| {

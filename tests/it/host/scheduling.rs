@@ -346,6 +346,30 @@ async fn who_has_no_calendar_program_gets_mail() {
     host.stop().await;
 }
 
+/// It lay in the scheduling inbox, which few programs show.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_says_with_an_answer_reaches_the_organiser() {
+    let (host, _peer) = with_peer().await;
+    set_up(&host, ANN).await;
+    set_up(&host, BOB).await;
+    assert_eq!(put(&host, ANN, MEETING, "", &event("m", ANN, &[BOB])).await.status, 201);
+    let copies = listed(&host, BOB, "/dav/calendars/bob@example.test/Personal/").await;
+    let his = get(&host, BOB, &copies[0]).await.body.replace("\r\n ", "");
+    let mine = "ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob";
+    let answered = his.replace(mine, "COMMENT:Only after ten\r\nATTENDEE;PARTSTAT=TENTATIVE:mailto:bob");
+    assert_eq!(put(&host, BOB, &copies[0], "", &answered).await.status, 204);
+    assert!(get(&host, ANN, MEETING).await.body.contains("PARTSTAT=TENTATIVE"));
+    let mut imap = host.imap(ANN).await;
+    assert_eq!(imap.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    let letter = imap.ok("FETCH 1 BODY.PEEK[]").await.untagged.concat();
+    assert!(letter.contains("Comment: Only after ten") && !letter.contains("VCALENDAR"), "{letter}");
+    // An answer without words is in the event, and nowhere else.
+    let accepted = answered.replace("PARTSTAT=TENTATIVE", "PARTSTAT=ACCEPTED");
+    assert_eq!(put(&host, BOB, &copies[0], "", &accepted).await.status, 204);
+    assert_eq!(host.imap(ANN).await.ok("SELECT INBOX").await.number("EXISTS"), Some(1));
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_no_room_in_the_calendar_gets_mail() {
     let host = Host::start().settings("[dav]\nobjects = 1\n").user(ANN).user(BOB).await;

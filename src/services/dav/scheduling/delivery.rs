@@ -1,11 +1,12 @@
 //! Delivers messages: into calendars and inboxes of this server, and by mail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::components::Whole;
 use super::apply::{Refused, cancelled, replied, requested};
 use super::language::Language;
-use super::letter::Letter;
+use super::letter::{Entering, Letter};
 use super::meeting::{Meeting, answer};
 use super::message::Purpose;
 use super::rules::{FAILED, Message};
@@ -113,18 +114,25 @@ impl Scheduler {
                 let inbox = self.parts.collections.find(&account, CollectionKind::ScheduleInbox, SCHEDULE_INBOX).await;
                 match inbox {
                     Ok(Some(inbox)) => match self.enter_here(actor, (&account, &inbox), message, bounds).await {
-                        Some(fate) => Some(fate),
-                        None => self.write(actor, &address, message).await,
+                        Some(fate) => {
+                            if fate == Fate::Is(DELIVERED) && is_commented(message) {
+                                self.write(actor, &address, message, Entering::Done).await;
+                            }
+                            Some(fate)
+                        }
+                        None => self.write(actor, &address, message, Entering::Needed).await,
                     },
                     // Nobody would see it in a calendar that no program has ever asked for.
-                    Ok(None) => self.write(actor, &address, message).await,
+                    Ok(None) => self.write(actor, &address, message, Entering::Needed).await,
                     Err(error) => {
                         log::warn!(user:% = account, error:% = error; "A calendar message could not be delivered");
                         Some(Fate::Later)
                     }
                 }
             }
-            Ok(Resolution::Local { .. } | Resolution::Remote) => self.write(actor, &address, message).await,
+            Ok(Resolution::Local { .. } | Resolution::Remote) => {
+                self.write(actor, &address, message, Entering::Needed).await
+            }
         }
     }
 
@@ -173,8 +181,10 @@ impl Scheduler {
     ) -> Result<(), Failure> {
         let now = self.parts.clock.now();
         let calendars = self.calendars.all(account, &bounds.limits, now).await?;
-        let invitation = Invitation::read(&message.text).map_err(|_| Failure::Refused(Refused::Unfit))?;
-        let kept = self.calendars.about(&calendars, invitation.uid()).await?;
+        let text = message.text.clone();
+        let read = in_turn(move || Invitation::read(&text).map(|invitation| invitation.uid().to_owned())).await;
+        let uid = read.map_err(|_| Failure::Work)?.map_err(|_| Failure::Refused(Refused::Unfit))?;
+        let kept = self.calendars.about(&calendars, &uid).await?;
         let (calendar, name, condition) = match &kept {
             Some((calendar, object)) => {
                 (calendar.clone(), object.info.name.clone(), Condition::unchanged(&object.info.etag))
@@ -183,7 +193,7 @@ impl Scheduler {
             None if message.purpose == Purpose::Request && is_declined(message) => return Ok(()),
             None if message.purpose == Purpose::Request => {
                 let calendar = self.default_calendar(inbox, &calendars).await?.ok_or(Error::NoCollection)?;
-                (calendar, format!("{}.ics", etag(invitation.uid().as_bytes())), Condition::absent())
+                (calendar, format!("{}.ics", etag(uid.as_bytes())), Condition::absent())
             }
             // Whoever has removed the event already need not be told that it is cancelled.
             None if message.purpose == Purpose::Cancel => return Ok(()),
@@ -226,26 +236,39 @@ impl Scheduler {
     }
 
     /// Sends a message by mail.
-    async fn write(&self, actor: &Actor, to: &Address, message: &Message) -> Option<Fate> {
+    async fn write(&self, actor: &Actor, to: &Address, message: &Message, entering: Entering) -> Option<Fate> {
         if !message.is_weighty {
             return None;
         }
-        let from = sender(message, actor)?;
         let (now, random) = (self.parts.clock.now(), distinction());
-        let name = actor.account.display_name.as_deref().unwrap_or_default();
         let message_id = compose::message_id(now, random, &self.parts.hostname.get());
         let boundary = format!("{:x}{:016x}", now.unix_micros(), distinction());
-        let letter = Letter {
-            from: (name, &from),
-            to: (&message.name, to),
-            purpose: message.purpose,
-            language: self.language(&actor.account.address).await,
-            calendar: &message.text,
-            at: now,
-            message_id: &message_id,
-            boundary: &boundary,
+        let language = self.language(&actor.account.address).await;
+        let (account, guest, written) = (Arc::clone(&actor.account), to.clone(), message.clone());
+        // An event may be large, and each of its guests gets a letter.
+        let built = in_turn(move || {
+            let from = sender(&written, &account.address)?;
+            let letter = Letter {
+                from: (account.display_name.as_deref().unwrap_or_default(), &from),
+                to: (&written.name, &guest),
+                purpose: written.purpose,
+                language,
+                calendar: &written.text,
+                entering,
+                at: now,
+                message_id: &message_id,
+                boundary: &boundary,
+            };
+            let octets = letter.build();
+            Some((from, octets))
+        });
+        let (from, octets) = match built.await {
+            Ok(built) => built?,
+            Err(error) => {
+                log::warn!(user:% = actor.account.address, error:% = error; "A calendar message was not written");
+                return Some(Fate::Later);
+            }
         };
-        let octets = letter.build();
         let login = mail::Login::user(actor.account.address.clone());
         let envelope = Envelope {
             body: BodyKind::of(&octets),
@@ -335,6 +358,11 @@ fn is_declined(message: &Message) -> bool {
     whole.events().all(|event| answer(event, &message.to).as_deref() == Some("DECLINED"))
 }
 
+/// Whether a guest says something with an answer. An event has no place where its organiser's programs would show it.
+fn is_commented(message: &Message) -> bool {
+    message.purpose == Purpose::Reply && Whole::of(&message.text).events().any(|event| event.line("COMMENT").is_some())
+}
+
 /// The name of a collection, from the element with its path (RFC 3986 §2.1).
 fn last_part(href: &str) -> Option<String> {
     let path = href.split_once('>')?.1.split('<').next()?.trim();
@@ -349,14 +377,14 @@ fn last_part(href: &str) -> Option<String> {
     String::from_utf8(octets).ok()
 }
 
-/// The address of the actor that a message is from.
-fn sender(message: &Message, actor: &Actor) -> Option<Address> {
+/// The address of an account that a message is from.
+fn sender(message: &Message, account: &Address) -> Option<Address> {
     let meeting = Meeting::of(&message.text)?;
     let from = match message.purpose {
         Purpose::Request | Purpose::Cancel => meeting.organiser.mailbox,
         Purpose::Reply => meeting.guests.into_iter().next()?.mailbox,
     };
-    Some(from.parse().unwrap_or_else(|_| actor.account.address.clone()))
+    Some(from.parse().unwrap_or_else(|_| account.clone()))
 }
 
 /// The event as it is stored after a message; `None` if it is to be removed.

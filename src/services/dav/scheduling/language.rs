@@ -37,6 +37,7 @@ pub(super) struct Words {
     pub(super) from: &'static str,
     pub(super) until: &'static str,
     pub(super) place: &'static str,
+    pub(super) comment: &'static str,
     pub(super) repeats: &'static str,
     days: [&'static str; 7],
     months: [&'static str; 12],
@@ -56,6 +57,7 @@ const ENGLISH: Words = Words {
     from: "From:",
     until: "Until:",
     place: "Where:",
+    comment: "Comment:",
     repeats: "This event repeats.",
     days: ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
     months: [
@@ -88,6 +90,7 @@ const FRENCH: Words = Words {
     from: "Début :",
     until: "Fin :",
     place: "Lieu :",
+    comment: "Commentaire :",
     repeats: "Cet événement se répète.",
     days: ["lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"],
     months: [
@@ -120,6 +123,7 @@ const GERMAN: Words = Words {
     from: "Beginn:",
     until: "Ende:",
     place: "Ort:",
+    comment: "Kommentar:",
     repeats: "Dieser Termin wiederholt sich.",
     days: ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"],
     months: [
@@ -152,6 +156,7 @@ const SPANISH: Words = Words {
     from: "Inicio:",
     until: "Fin:",
     place: "Lugar:",
+    comment: "Comentario:",
     repeats: "Este evento se repite.",
     days: ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"],
     months: [

@@ -1,5 +1,7 @@
 //! Messages as mail (iMIP, RFC 6047).
 
+use std::collections::HashSet;
+
 use chrono::{Days, NaiveDate, NaiveDateTime};
 
 use super::super::components::{Component, Whole};
@@ -13,6 +15,15 @@ use crate::foundations::clock::Timestamp;
 use crate::foundations::mail::compose::{self, Charset};
 use crate::foundations::mail::encoded_text;
 
+/// Whether the programs of whoever gets a letter are to enter what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entering {
+    /// By the message in it.
+    Needed,
+    /// It is in the calendar already; the letter is for people.
+    Done,
+}
+
 /// A letter with a message about an event.
 pub(super) struct Letter<'a> {
     pub(super) from: (&'a str, &'a Address),
@@ -20,6 +31,7 @@ pub(super) struct Letter<'a> {
     pub(super) purpose: Purpose,
     pub(super) language: Language,
     pub(super) calendar: &'a str,
+    pub(super) entering: Entering,
     pub(super) at: Timestamp,
     /// With its angle brackets.
     pub(super) message_id: &'a str,
@@ -43,13 +55,18 @@ impl Letter<'_> {
             compose::addresses("To", [self.to], charset),
             compose::field("Subject", &format!("{subject} {title}"), charset),
             format!("Message-ID: {}\r\nMIME-Version: 1.0\r\n", self.message_id),
-            format!("Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n\r\n"),
         ]
         .concat();
-        let (written, encoding) = encoded_text(&described(&saying, &title, event, self.language));
-        out.push_str(&format!(
-            "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{written}"
-        ));
+        let described = described(&saying, &title, event, self.language) + &commented(&whole, self.language);
+        let (written, encoding) = encoded_text(&described);
+        let plain = format!(
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{written}"
+        );
+        if self.entering == Entering::Done {
+            return (out + &plain).into_bytes();
+        }
+        out.push_str(&format!("Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n\r\n"));
+        out.push_str(&format!("--{boundary}\r\n{plain}"));
         // RFC 6047 §2.4: the method is in the header, too.
         let (calendar, encoding) = encoded_text(self.calendar);
         out.push_str(&format!(
@@ -107,6 +124,18 @@ fn described(saying: &str, title: &str, event: Option<&Component<'_>>, language:
     }
     if let Some(description) = said("DESCRIPTION") {
         out.push_str(&format!("\n{description}\n"));
+    }
+    out
+}
+
+/// What the sender says to it (RFC 5545 §3.8.1.4), once for all times that it is about.
+fn commented(whole: &Whole<'_>, language: Language) -> String {
+    let (mut out, mut said) = (String::new(), HashSet::new());
+    let lines = whole.events().flat_map(Component::own).filter(|line| line.property() == "COMMENT");
+    for comment in lines.map(|line| text(line.value())).filter(|comment| !comment.trim().is_empty()) {
+        if said.insert(comment.clone()) {
+            out.push_str(&format!("\n{} {comment}\n", language.words().comment));
+        }
     }
     out
 }

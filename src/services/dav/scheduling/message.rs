@@ -1,5 +1,7 @@
 //! Writing iTIP messages (RFC 5546).
 
+use std::collections::HashSet;
+
 use super::super::components::{Alarms, Component, Whole};
 use super::super::particulars::folded;
 use super::meeting::View;
@@ -122,8 +124,13 @@ pub(super) fn cancel(
 /// Most octets of a reply: one that leaves out thousands of times would have thousands of components.
 const LARGEST_REPLY: usize = 256 << 10;
 
-/// RFC 5546 §3.2.3: what one guest answers, as much of it as fits.
-pub(super) fn reply(whole: &Whole<'_>, answers: &[Answered<'_, '_>], me: &str, now: Timestamp) -> String {
+/// RFC 5546 §3.2.3: what one guest answers, as much of it as fits, with those comments that have not been said before.
+pub(super) fn reply(
+    whole: &Whole<'_>,
+    answers: &[Answered<'_, '_>],
+    (me, said_before): (&str, &HashSet<&str>),
+    now: Timestamp,
+) -> String {
     const COPIED: [&str; 7] = ["UID", "SEQUENCE", "ORGANIZER", "SUMMARY", "LOCATION", "COMMENT", "DURATION"];
     let mut out = begin(Purpose::Reply, whole);
     let empty = out.len();
@@ -139,6 +146,7 @@ pub(super) fn reply(whole: &Whole<'_>, answers: &[Answered<'_, '_>], me: &str, n
                     .filter(|mine| mine.address() == me)
                     .map(|mine| mine.without(&SCHEDULE).without(&["RSVP"]).with("PARTSTAT", answer).line()),
                 "ORGANIZER" => Some(Property::of(&line.whole).without(&SCHEDULE).line()),
+                "COMMENT" if said_before.contains(line.value()) => None,
                 "RECURRENCE-ID" | "DTSTART" | "DTEND" if of.is_none() => Some(line.whole.clone()),
                 name if COPIED.contains(&name) => Some(line.whole.clone()),
                 _ => None,

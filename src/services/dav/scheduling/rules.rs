@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::components::Component;
+use super::super::particulars::Line;
 use super::meeting::{Agent, Difference, Meeting, View, answer, invites};
 use super::message::{self, Answered, Cancelled, Purpose};
 use super::property::Property;
@@ -159,9 +160,16 @@ pub(super) fn to_organiser(
         to: meeting.organiser.address.clone(),
         mailbox: meeting.organiser.mailbox.clone(),
         name: meeting.organiser.name.clone(),
-        text: message::reply(&meeting.whole, &answers, me, now),
+        text: message::reply(&meeting.whole, &answers, (me, &said_before(before, is_forced)), now),
         is_weighty: true,
     })
+}
+
+/// The comments that an event had before: the organiser's own, and what the guest has said already. They are said again if it is not
+/// known whether the organiser has got them.
+fn said_before<'b>(before: Option<&'b Meeting<'_>>, is_forced: bool) -> HashSet<&'b str> {
+    let events = before.filter(|_| !is_forced).into_iter().flat_map(|before| before.whole.events());
+    events.flat_map(Component::own).filter(|line| line.property() == "COMMENT").map(Line::value).collect()
 }
 
 /// The answers of a guest who has removed an event: to all that is not declined or cancelled already.

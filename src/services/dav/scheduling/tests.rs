@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::apply::{Refused, cancelled, replied, requested};
 use super::language::Language;
-use super::letter::Letter;
+use super::letter::{Entering, Letter};
 use super::meeting::Meeting;
 use super::message::Purpose;
 use super::rules::{Message, check_attended, to_guests, to_organiser};
@@ -323,6 +323,7 @@ fn letters_about_whole_days_name_the_last_day() {
             purpose: Purpose::Request,
             language: Language::English,
             calendar: &whole,
+            entering: Entering::Needed,
             at: NOW,
             message_id: "<1@x>",
             boundary: "b0",
@@ -343,6 +344,7 @@ fn letters_have_the_message_in_two_forms() {
         purpose: message.purpose,
         language: Language::English,
         calendar: &message.text,
+        entering: Entering::Needed,
         at: NOW,
         message_id: "<1@x>",
         boundary: "b0",
@@ -366,6 +368,32 @@ fn letters_have_the_message_in_two_forms() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// The organiser's own words came back to them with every answer.
+#[test]
+fn a_guest_says_something_with_an_answer_once() {
+    let start = format!("{START}COMMENT:Bring coffee\r\n");
+    let said = format!("{start}COMMENT:Only after ten\\, sorry\r\n");
+    let reply = answered(Some(&copy(&start, "NEEDS-ACTION")), Some(&copy(&said, "TENTATIVE"))).unwrap();
+    assert!(reply.contains("COMMENT:Only after ten") && !reply.contains("coffee"), "{reply}");
+    let again = answered(Some(&copy(&said, "TENTATIVE")), Some(&copy(&said, "DECLINED"))).unwrap();
+    assert!(!again.contains("COMMENT"), "{again}");
+    let (ann, bob) = (ANN.parse().unwrap(), BOB.parse().unwrap());
+    let letter = Letter {
+        from: ("Bob", &bob),
+        to: ("", &ann),
+        purpose: Purpose::Reply,
+        language: Language::English,
+        calendar: &reply,
+        entering: Entering::Done,
+        at: NOW,
+        message_id: "<1@x>",
+        boundary: "b0",
+    };
+    let text = String::from_utf8(letter.build()).unwrap();
+    assert!(text.contains("Bob <bob@example.test> may attend:"), "{text}");
+    assert!(text.contains("\r\n\r\nComment: Only after ten, sorry") && !text.contains("BEGIN:"), "{text}");
 }
 
 /// A letter as people read it.

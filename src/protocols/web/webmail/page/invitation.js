@@ -2,7 +2,7 @@
 
 import { errorText, get, key, post } from "./api.js";
 import { h, icon, toast } from "./elements.js";
-import { leaf, span, t } from "./texts.js";
+import { labelled, leaf, span, t } from "./texts.js";
 
 const TYPES = ["text/calendar", "application/ics"];
 const ACTS = { accept: "accepted", tentative: "tentative", decline: "declined" };
@@ -51,6 +51,7 @@ export class Invitation {
           event.location && line("eventWhere", event.location),
           event.organiser && line("eventBy", shown(event.organiser)),
           event.attendees.length > 0 && event.method !== "reply" && line("eventGuests", this.guests())),
+        event.comment && h("p", { class: "description" }, labelled(t("eventComment"), event.comment)),
         event.description && h("p", { class: "description" }, event.description),
         this.state,
         this.buttons.length > 0 && h("div", { class: "actionRow", role: "group", "aria-label": t("invitation") }, this.buttons)));

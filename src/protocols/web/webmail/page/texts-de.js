@@ -470,6 +470,7 @@ export default {
   eventWhere: "Wo",
   eventBy: "Von",
   eventGuests: "Gäste",
+  eventComment: "Kommentar",
   noTitle: "(ohne Titel)",
   repeats_daily: "jeden Tag",
   repeats_weekly: "jede Woche",

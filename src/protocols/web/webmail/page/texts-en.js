@@ -470,6 +470,7 @@ export default {
   eventWhere: "Where",
   eventBy: "Organiser",
   eventGuests: "Guests",
+  eventComment: "Comment",
   noTitle: "(no title)",
   repeats_daily: "every day",
   repeats_weekly: "every week",

@@ -470,6 +470,7 @@ export default {
   eventWhere: "Dónde",
   eventBy: "Organiza",
   eventGuests: "Invitados",
+  eventComment: "Comentario",
   noTitle: "(sin título)",
   repeats_daily: "cada día",
   repeats_weekly: "cada semana",

@@ -470,6 +470,7 @@ export default {
   eventWhere: "Où",
   eventBy: "Organisateur",
   eventGuests: "Invités",
+  eventComment: "Commentaire",
   noTitle: "(sans titre)",
   repeats_daily: "chaque jour",
   repeats_weekly: "chaque semaine",
