@@ -127,7 +127,7 @@ in
           for url, status in (
               ("https://mail.example.com/", "302"),
               ("https://mail.example.com/webmail/", "200"),
-              ("https://mail.example.com/.well-known/caldav", "308"),
+              ("https://mail.example.com/.well-known/caldav", "301"),
               ("https://autoconfig.example.com/mail/config-v1.1.xml", "200"),
               ("https://mta-sts.example.com/.well-known/mta-sts.txt", "200"),
           ):

@@ -100,7 +100,7 @@
 
       with subtest("a telephone finds its calendars"):
           way = outside.succeed(fetch("https://mail.example.test/.well-known/caldav", "-o /dev/null -w '%{http_code} %{redirect_url}'"))
-          assert way == "308 https://mail.example.test/dav/", way
+          assert way == "301 https://mail.example.test/dav/", way
           homes = "https://mail.example.test/dav/calendars/ann@example.test/"
           find = "-X PROPFIND -H 'Depth: 1' -w '%{http_code}' -o /tmp/found"
           out = outside.succeed(fetch(homes, find))

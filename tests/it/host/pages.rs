@@ -137,7 +137,7 @@ async fn who_looks_for_calendars_without_tls_is_led_to_it() {
             let mut talk = host.plain(Protocol::Http).await;
             talk.send(format!("PROPFIND {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")).await;
             let answer = talk.rest().await;
-            assert!(answer.starts_with("HTTP/1.1 308"), "{name}: {answer}");
+            assert!(answer.starts_with("HTTP/1.1 301"), "{name}: {answer}");
             assert!(answer.contains(&format!("location: https://mail.example.test{path}\n")), "{name}: {answer}");
         }
     }

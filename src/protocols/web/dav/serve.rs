@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Extension, Router};
 
@@ -59,9 +59,10 @@ pub fn pages(room: &Arc<Room>, peer: Peer, scheme: Scheme, trust: Trust) -> Rout
         .with_state(Arc::clone(room))
 }
 
-async fn elsewhere(request: Request) -> Redirect {
+/// With the status that RFC 6764 §5 names: programs older than RFC 7538 do not follow 308. None makes another method of PROPFIND for it.
+async fn elsewhere(request: Request) -> Response {
     drain(request.into_body()).await;
-    Redirect::permanent(ROOT)
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, ROOT)]).into_response()
 }
 
 async fn serve(State(room): State<Arc<Room>>, Extension(visit): Extension<Visit>, request: Request) -> Response {

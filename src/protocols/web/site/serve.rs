@@ -181,7 +181,7 @@ fn host(headers: &HeaderMap) -> &str {
 }
 
 /// RFC 6764 §5: where calendars and contacts are, which is over TLS only (§8): by the name that was asked for where this server
-/// has a certificate for it, or else by its own.
+/// has a certificate for it, or else by its own. 301 is the status that all programs follow.
 async fn encrypted_dav(State(room): State<Arc<Room>>, request: Request) -> Response {
     let asked = host(request.headers()).to_ascii_lowercase();
     let path = request.uri().path().to_owned();
@@ -189,7 +189,9 @@ async fn encrypted_dav(State(room): State<Arc<Room>>, request: Request) -> Respo
     let covers = |name: &str| room.certificates.loaded().iter().any(|certificate| certificate.covers(name));
     let own = room.hostname.get().to_string();
     match [asked, own].into_iter().find(|name| covers(name)) {
-        Some(name) => Redirect::permanent(&format!("https://{name}{path}")).into_response(),
+        Some(name) => {
+            (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("https://{name}{path}"))]).into_response()
+        }
         None => (StatusCode::NOT_FOUND, "there is nothing here\n").into_response(),
     }
 }
