@@ -27,7 +27,7 @@ def settings_are_kept(server):
     page = server.page
     page.click(".me")
     page.script("[...document.querySelectorAll('.menu button')][0].click()")
-    page.until("the settings", lambda: page.there("dialog .settings"))
+    page.until("the settings", lambda: page.there("dialog .settings .devices"))
     devices = page.script("return document.querySelector('.devices').innerText")
     assert "SSL/TLS" in devices and "ann@example.test" in devices, devices
     assert page.there("a[href^='api/devices/apple.mobileconfig?']")
@@ -82,7 +82,7 @@ def what_is_typed_while_settings_are_stored_is_not_lost(server):
 
 
 def what_could_not_be_done_is_not_shown_as_done(server):
-    """A login that goes on is still listed; settings that cannot be had say so."""
+    """A login that goes on is still listed; parts of the settings that cannot be had say so, and the others are there."""
     page, other = server.page, Page(server)
     server.other = other
     other.sign_in(server.users[0])
@@ -102,8 +102,11 @@ def what_could_not_be_done_is_not_shown_as_done(server):
     page.script("document.querySelector('#toasts').replaceChildren(); window.lost = true")
     page.click(".me")
     page.script("[...document.querySelectorAll('.menu button')][0].click()")
-    page.until("it is told", lambda: page.there("#toasts .problem"))
+    page.until("it is told", lambda: page.there("dialog section > .problems:only-child") == 4)
+    assert page.script("return document.activeElement.matches('dialog fieldset input')"), "one can write there"
     page.script("window.fetch = window.honest")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("dialog"))
     other.end()
     server.other = None
 

@@ -52,6 +52,35 @@ def answers_with_a_file(server):
     page.shows("Re: A newsletter")
 
 
+HOLDS = """window.sends = XMLHttpRequest.prototype.send;
+XMLHttpRequest.prototype.send = function () {
+  window.going = this;
+  this.abort = () => this.dispatchEvent(new ProgressEvent("abort"));
+};"""
+
+
+def a_file_on_its_way_is_taken_away(server):
+    """Its line was drawn anew with every piece that arrived: a click was lost, and the focus, so that keys were for the page below."""
+    page = server.page
+    path = pathlib.Path(page.downloads, "large.txt")
+    path.write_text("large")
+    page.folder("Inbox")
+    page.press("c")
+    page.until("the letter", lambda: page.there("#compose"))
+    page.script(HOLDS)
+    page.one("#compose input[type=file]:not(.pictured)").send_keys(str(path))
+    page.until("it is on its way", lambda: page.there(".attached li"))
+    takes_away = page.one(".attached button")
+    page.script("window.going.upload.dispatchEvent(new ProgressEvent('progress', { loaded: 1, total: 2 }))")
+    page.until("half of it has arrived", lambda: "50" in page.text(".attached .name"))
+    takes_away.click()
+    page.until("it is gone", lambda: not page.there(".attached li"))
+    assert page.script("return document.activeElement.matches('#compose footer button')"), "keys are for the letter"
+    page.script("XMLHttpRequest.prototype.send = window.sends")
+    page.press(Keys.ESCAPE)
+    page.until("closed", lambda: not page.there("#compose"))
+
+
 BREAKS = """window.sends = XMLHttpRequest.prototype.send;
 XMLHttpRequest.prototype.send = function () { setTimeout(() => this.dispatchEvent(new ProgressEvent("error")), 1500); };"""
 

@@ -36,6 +36,26 @@ def selects_what_it_has_not_seen(server):
     page.script("document.querySelector('.rows').scrollTop = 0")
 
 
+def all_are_not_selected_late(server):
+    """Who had opened a message while all were being fetched had all selected a moment later: the next key was about thousands."""
+    page = server.page
+    page.driver.refresh()
+    page.until("the list", lambda: page.there(".row:not(.empty)"))
+    page.script("""
+        const honest = window.honest = window.fetch, waiting = window.waiting = [];
+        window.fetch = (path, ...rest) => (/api[/]messages[?].*start=100/.test(path) ? new Promise((go) => waiting.push(() => go(honest(path, ...rest)))) : honest(path, ...rest));""")
+    page.click("#list .head input[type=checkbox]")
+    page.until("they are on their way", lambda: page.script("return window.waiting.length"))
+    page.click(".row .mark")
+    page.until("one is selected", lambda: page.there(".row[aria-selected=true]") == 1)
+    page.script("window.fetch = window.honest; for (const go of window.waiting.splice(0)) go()")
+    page.until("they are there", lambda: not page.there(".rows[aria-busy]"))
+    assert page.text("#list .bar .count").startswith("1 "), page.text("#list .bar .count")
+    page.script("document.querySelector('.rows').focus()")
+    page.press(Keys.ESCAPE)
+    page.until("none is", lambda: not page.there(".row[aria-selected=true]"))
+
+
 def ten_thousand_are_selected_at_once(server):
     took = server.page.script("""
         const lines = Array.from({ length: 10_000 }, (_, n) => ({ folder: "INBOX", uid: n + 1, id: `${n + 1} INBOX` }));
@@ -294,6 +314,26 @@ def who_goes_on_after_marking_stays_there(server):
     assert page.script("return new Promise((go) => setTimeout(() => go(document.querySelector('#reader h1')?.textContent), 500))") == second
     page.press(Keys.ESCAPE)
     page.until("none is", lambda: not page.there("#reader h1"))
+
+
+def a_flag_that_is_refused_is_not_shown(server):
+    """It stayed on the line and at the open message, as if it were stored."""
+    page = server.page
+    page.script("document.querySelector('.rows').focus()")
+    page.press(Keys.HOME, "j")
+    page.until("a message", lambda: page.text("#reader h1") and not page.there("#reader[aria-busy]"))
+    page.script("""
+        const honest = window.honest = window.fetch;
+        window.fetch = (...wish) => (String(wish[0]).includes("messages/mark") ? Promise.resolve(new Response('{"error": "Try again later."}', { status: 503 })) : honest(...wish));""")
+    before = page.script("return document.querySelector('#reader .actions [aria-pressed]').getAttribute('aria-pressed')")
+    starred = page.there(".row .star.on")
+    page.press("s")
+    page.toast("Try again later.")
+    page.until("it is not at the message", lambda: page.script("return document.querySelector('#reader .actions [aria-pressed]').getAttribute('aria-pressed')") == before)
+    page.until("nor on its line", lambda: page.there(".row .star.on") == starred)
+    page.script("window.fetch = window.honest; document.querySelector('#toasts').replaceChildren()")
+    page.press(Keys.ESCAPE)
+    page.until("none is open", lambda: not page.there("#reader h1"))
 
 
 def keys_are_about_the_list_that_comes(server):

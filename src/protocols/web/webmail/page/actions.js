@@ -49,19 +49,30 @@ export class MessageActions {
     return new Map(message ? [[message.folder, [message.uid]]] : []);
   }
 
+  /** Sets a flag or takes it away; whether that is done. What was shown before the server has refused it is looked at again. */
   async mark(messages, flag, on) {
+    let done = true;
     for (const [folder, uids] of whole(messages)) {
       this.list.mark(folder, uids, flag, on);
-      await orToast(post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).then(() => this.refreshSoon()));
+      await post("messages/mark", { folder, uids, [on ? "add" : "remove"]: [flag] }).catch((error) => {
+        toast(error.message, { problem: true });
+        done = false;
+      });
+      this.refreshSoon();
     }
+    return done;
   }
 
   async markOpen(flag, on) {
-    const { message } = this.reader;
-    message.flags = message.flags.filter((known) => known !== flag);
+    const { message } = this.reader, { flags } = message;
+    message.flags = flags.filter((known) => known !== flag);
     if (on) message.flags.push(flag);
     this.reader.drawActions();
-    await this.mark(this.opened(), flag, on);
+    if (!await this.mark(this.opened(), flag, on)) {
+      message.flags = flags;
+      if (this.reader.message === message) this.reader.drawActions();
+      return;
+    }
     // Who has gone on meanwhile stays there.
     if (flag === "seen" && !on && this.current === message) this.back();
   }

@@ -250,7 +250,7 @@ class App extends MessageActions {
     const message = await this.reader.open(folder, uid, within);
     if (message && !message.flags.includes("seen")) {
       message.flags.push("seen");
-      await this.mark(new Map([[folder, [uid]]]), "seen", true);
+      if (!await this.mark(new Map([[folder, [uid]]]), "seen", true)) message.flags = message.flags.filter((known) => known !== "seen");
     }
     if (!message) return;
     // Leaving an attached message returns to where it was opened.

@@ -4,7 +4,7 @@ import { key, post, upload } from "./api.js";
 import { Body } from "./body.js";
 import { confirm, menu } from "./dialogs.js";
 import { PICTURES } from "./editor.js";
-import { button, h, icon, isComposed, later, toast } from "./elements.js";
+import { arrange, button, h, icon, isComposed, later, toast } from "./elements.js";
 import { field, isAddress, parse, write } from "./addresses.js";
 import { labelled, size, t, time } from "./texts.js";
 
@@ -55,6 +55,7 @@ export class Letter extends Body {
     this.state = h("span", { class: "state", role: "status" });
     this.sendButton = button(t("send"), "sent", () => this.send(), { text: true, kind: "main", key: "Ctrl+Enter" });
     const chooser = h("input", { type: "file", multiple: true, hidden: true, on: { change: () => { this.attach(chooser.files); chooser.value = ""; } } });
+    this.chooseButton = button(t("attach"), "attach", () => chooser.click());
     const title = h("h2", {}, letter.subject || t("newMessage"));
     this.subject.addEventListener("input", () => { title.textContent = this.subject.value || t("newMessage"); });
     const row = (name, control, more) => h("div", { class: "line" }, h("span", { class: "name", "aria-hidden": "true" }, t(name)), control, more);
@@ -72,7 +73,7 @@ export class Letter extends Body {
         row("to", this.to.element, [add("addCc", ccRow, this.cc), add("addBcc", bccRow, this.bcc)]), ccRow, bccRow,
         h("div", { class: "line" }, this.subject)),
       this.text, this.editor.element, this.list,
-      h("footer", {}, this.sendButton, button(t("attach"), "attach", () => chooser.click()), chooser, this.switch, this.pictureButton, this.pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard(), { kind: "discard" })));
+      h("footer", {}, this.sendButton, this.chooseButton, chooser, this.switch, this.pictureButton, this.pictured, this.responses, this.asks, this.options, this.state, h("span", { class: "gap" }), button(t("discard"), "trash", () => this.discard(), { kind: "discard" })));
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.element.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); this.element.classList.add("drop"); } });
     this.element.addEventListener("dragleave", () => this.element.classList.remove("drop"));
@@ -257,9 +258,25 @@ export class Letter extends Body {
 
   drawFiles() {
     this.list.hidden = this.files.length === 0;
-    this.list.replaceChildren(...this.files.map((file) => h("li", {}, icon("attach"),
-      h("span", { class: "name" }, file.source ? file.name : t("uploading", { name: file.name, percent: file.percent ?? 0 })), h("span", { class: "size" }, size(file.size)),
-      button(t("removeAttachment", { name: file.name }), "close", () => { file.abort?.(); this.files = this.files.filter((known) => known !== file); this.drawFiles(); this.changed(); }, { kind: "small" }))));
+    arrange(this.list, this.files.map((file) => this.lineOf(file)));
+  }
+
+  /** The line of a file. It stays while the file is on its way: a click on its button is not lost, nor the focus. */
+  lineOf(file) {
+    file.line ??= h("li", {}, icon("attach"), h("span", { class: "name" }), h("span", { class: "size" }, size(file.size)),
+      button(t("removeAttachment", { name: file.name }), "close", () => this.takeAway(file), { kind: "small" }));
+    file.line.querySelector(".name").textContent = file.source ? file.name : t("uploading", { name: file.name, percent: file.percent ?? 0 });
+    return file.line;
+  }
+
+  takeAway(file) {
+    const held = file.line.contains(document.activeElement), at = this.files.indexOf(file);
+    file.abort?.();
+    this.files = this.files.filter((known) => known !== file);
+    this.drawFiles();
+    this.changed();
+    // Keys are for the letter still, and not for the page below.
+    if (held) (this.files[Math.min(at, this.files.length - 1)]?.line.querySelector("button") ?? this.chooseButton).focus();
   }
 
   /** Saves the letter as a draft; saves run one after the other. */

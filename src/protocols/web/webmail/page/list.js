@@ -35,6 +35,8 @@ export class List {
     /** The last loading of the list. */
     this.refreshing = null;
     this.selected = new Set();
+    /** How often the selection has been given up: what is fetched for an earlier one no longer counts. */
+    this.cleared = 0;
     this.states = new Map();
     this.at = -1;
     /** The id of the line that a range begins at. */
@@ -348,7 +350,9 @@ export class List {
     const add = range || !this.selected.has(line.id);
     this.at = n;
     if (!range) this.anchor = line.id;
+    const { cleared } = this;
     const ids = range && this.anchor !== null ? await this.between(this.anchor, line.id) : [line.id];
+    if (cleared !== this.cleared) return;
     for (const id of ids) this.selected[add ? "add" : "delete"](id);
     this.select(this.selected);
   }
@@ -385,6 +389,7 @@ export class List {
 
   select(ids) {
     this.selected = new Set(ids);
+    if (this.selected.size === 0) this.cleared += 1;
     this.all.checked = this.selected.size > 0;
     this.all.indeterminate = this.selected.size > 0 && this.selected.size < this.total;
     this.all.setAttribute("aria-label", t(this.selected.size > 0 ? "selectNone" : "selectAll"));
@@ -398,9 +403,12 @@ export class List {
       this.select([]);
       return;
     }
+    const { selected } = this;
     this.box.setAttribute("aria-busy", "true");
-    this.select(await this.everything());
+    const all = await this.everything();
     this.box.removeAttribute("aria-busy");
+    // Who has chosen something else meanwhile, or opened a message, no longer means all: the next key would be about thousands.
+    if (this.selected === selected) this.select(all);
   }
 
   /** The ids of everything that was found, or of what is selected if that cannot be had. */

@@ -35,13 +35,23 @@ export async function show(account, changed, meant = null) {
   };
   const wordings = [];
   const content = h("div", { class: "settings" },
-    identities(account, store, wordings), responses(preferences, store, wordings), appearance(preferences, store), images(preferences, store), password(account), await security(), await devices(), await logins(), await people());
+    identities(account, store, wordings), responses(preferences, store, wordings), appearance(preferences, store), images(preferences, store), password(account), arriving(security), arriving(devices), arriving(logins), arriving(people));
   await open(t("settings"), content, { wide: true, initial: content.querySelector(meant ? `#${meant} :is(input, .addResponse)` : "input"), asks: true });
   for (const wording of wordings) wording.end();
 }
 
 /** Seconds from which the time to take back a letter is chosen. */
 const HOLDS = [0, 5, 10, 20, 30];
+
+/** A part that the server must be asked for. Over a slow line the others can be used meanwhile, and also if it cannot be had. */
+function arriving(make) {
+  const place = h("section", { "aria-busy": "true" }, h("p", {}, t("loading")));
+  make().then((made) => place.replaceWith(made), (error) => {
+    place.removeAttribute("aria-busy");
+    place.replaceChildren(h("p", { class: "problems", role: "alert" }, error.message));
+  });
+  return place;
+}
 
 const section = (name, ...content) => h("section", {}, h("h3", {}, t(name)), content);
 const label = (name, control) => h("label", {}, h("span", {}, t(name)), control);
