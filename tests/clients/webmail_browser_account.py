@@ -332,7 +332,7 @@ def the_next_one_gets_a_page_of_their_own(server):
     assert "Archive" in kept(), kept()
     old = page.one("body")
     leaves(page)
-    assert not page.text("#toasts"), "what is undone now would be undone in another mailbox"
+    assert not page.text("#toasts"), f"what is undone now would be undone in another mailbox: {page.text('#toasts')}"
     page.press(bob, Keys.TAB, password, Keys.ENTER)
     page.until("Bob's page", lambda: page.text(".me .address") == bob and page.there("#folders a"))
     assert page.one("body") != old, "the page is another one"

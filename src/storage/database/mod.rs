@@ -16,6 +16,7 @@ mod error;
 mod migrate;
 mod open;
 mod pool;
+mod readers;
 mod settings;
 mod sql;
 mod transaction;

@@ -17,6 +17,7 @@ use sqlx::{Connection, Executor, MySqlPool, PgPool};
 
 use super::migrate::take_file_turn;
 use super::pool::Pools;
+use super::readers::Readers;
 use super::{DatabaseSettings, DatabaseUrl, Dialect, Error};
 use crate::foundations::files::Owner;
 
@@ -41,7 +42,7 @@ impl Pools {
         let options = sqlite_options(path, settings).read_only(true);
         let pool = || limits(SqlitePoolOptions::new(), settings).connect_lazy_with(options.clone());
         let writing = Arc::new(tokio::sync::Mutex::new(()));
-        Self::Sqlite { full: pool(), relaxed: pool(), read: pool(), writing }
+        Self::Sqlite { full: pool(), relaxed: pool(), read: Readers::of(pool()), writing }
     }
 }
 
@@ -87,7 +88,7 @@ async fn open_sqlite(url: &DatabaseUrl, settings: &DatabaseSettings) -> Result<P
     Ok(Pools::Sqlite {
         full: pool(1).connect_with(writer(SqliteSynchronous::Full)).await?,
         relaxed: pool(1).connect_with(writer(SqliteSynchronous::Normal)).await?,
-        read: pool(settings.max_connections.max(1)).connect_lazy_with(options.read_only(true)),
+        read: Readers::of(pool(settings.max_connections.max(1)).connect_lazy_with(options.read_only(true))),
         writing: Arc::new(tokio::sync::Mutex::new(())),
     })
 }

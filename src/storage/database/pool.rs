@@ -13,6 +13,7 @@ use sqlx::{MySqlPool, PgPool, Pool, SqlitePool};
 use tokio::time::Instant;
 
 use super::engine::{self, Answer, Want};
+use super::readers::Readers;
 use super::way_back::{Due, WayBack};
 use super::{DatabaseSettings, DatabaseUrl, Dialect, Error, Row, Sql, Val};
 
@@ -44,7 +45,7 @@ pub(super) enum Pools {
         /// One connection, `synchronous=NORMAL`: a power failure may lose the latest commits.
         relaxed: SqlitePool,
         /// Several, which cannot write.
-        read: SqlitePool,
+        read: Readers,
         /// Held while one of the two writers has a transaction: waiting here is fair and wakes up at once, while SQLite
         /// polls for its lock.
         writing: Arc<tokio::sync::Mutex<()>>,
@@ -136,7 +137,7 @@ impl Database {
         let closed = async {
             match &self.0.pools {
                 Pools::Sqlite { full, relaxed, read, .. } => {
-                    read.close().await;
+                    read.pool().close().await;
                     relaxed.close().await;
                     full.close().await;
                 }
@@ -153,9 +154,9 @@ impl Database {
     /// not carry the state of three drivers around.
     fn run<'a>(&'a self, sql: &'a Sql, values: &'a [Val], want: Want) -> BoxFuture<'a, Result<Answer, Error>> {
         macro_rules! on {
-            ($pool:expr, $engine:path) => {{
+            ($pool:expr, $engine:path, $turn:expr) => {{
                 let connection = self.0.acquire($pool).await?;
-                let mut due = Due::on(connection, self.0.way_back.clone());
+                let mut due = Due::on(connection, self.0.way_back.clone(), $turn);
                 match tokio::time::timeout(self.0.statement_timeout, $engine(due.connection(), sql, values, want)).await
                 {
                     Ok(Err(error)) if error.condemns() => {
@@ -178,11 +179,14 @@ impl Database {
             let came = match &self.0.pools {
                 Pools::Sqlite { full, writing, .. } if want == Want::Changes => {
                     let _turn = self.0.turn(writing).await?;
-                    on!(full, engine::sqlite)
+                    on!(full, engine::sqlite, None)
                 }
-                Pools::Sqlite { read, .. } => on!(read, engine::sqlite),
-                Pools::MySql(pool) => on!(pool, engine::mysql),
-                Pools::Postgres(pool) => on!(pool, engine::postgres),
+                Pools::Sqlite { read, .. } => {
+                    let turn = read.turn(self.0.acquire_timeout).await?;
+                    on!(read.pool(), engine::sqlite, Some(turn))
+                }
+                Pools::MySql(pool) => on!(pool, engine::mysql, None),
+                Pools::Postgres(pool) => on!(pool, engine::postgres, None),
             };
             self.0.note_answer(&came);
             came

@@ -12,6 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::engine::{self, Answer, Want};
 use super::pool::{Inner as Pooled, Pools};
+use super::readers::Turn;
 use super::way_back::{WayBack, give_back};
 use super::{Database, Dialect, Error, Row, Sql, Val};
 
@@ -63,6 +64,8 @@ struct Open<D: sqlx::Database> {
     connection: Option<PoolConnection<D>>,
     /// How it is given back.
     back: Option<WayBack>,
+    /// Present if it reads SQLite.
+    turn: Option<Turn>,
     state: State,
 }
 
@@ -79,7 +82,7 @@ enum State {
 impl<D: sqlx::Database> Open<D> {
     /// On which nothing has begun yet. Its first answer is due.
     fn over(connection: PoolConnection<D>, db: &Pooled) -> Self {
-        Self { connection: Some(connection), back: db.way_back.clone(), state: State::Uncertain }
+        Self { connection: Some(connection), back: db.way_back.clone(), turn: None, state: State::Uncertain }
     }
 
     async fn begin(connection: PoolConnection<D>, db: &Pooled, statement: Option<SqlStr>) -> Result<Self, Error> {
@@ -121,7 +124,7 @@ impl<D: sqlx::Database> Drop for Open<D> {
             State::Uncertain => return drop(connection.detach()),
             State::Ended => {}
         }
-        give_back(connection, self.back.as_ref());
+        give_back(connection, self.back.as_ref(), self.turn.take());
     }
 }
 
@@ -179,7 +182,10 @@ impl Database {
         let limit = db.statement_timeout;
         let begun = match &db.pools {
             Pools::Sqlite { read, .. } => {
-                Open::begin(db.acquire(read).await?, db, Some("BEGIN".into_sql_str())).await.map(Inner::Sqlite)
+                let turn = read.turn(db.acquire_timeout).await?;
+                let mut open = Open::over(db.acquire(read.pool()).await?, db);
+                open.turn = Some(turn);
+                open.begun(Some("BEGIN".into_sql_str()), limit).await.map(Inner::Sqlite)
             }
             Pools::MySql(pool) => {
                 let mut open = Open::over(db.acquire(pool).await?, db);
@@ -349,11 +355,11 @@ mod tests {
         let (_place, database) = test_database().await;
         let Pools::Sqlite { read, .. } = &database.0.pools else { panic!("it is SQLite") };
         let mut transaction = database.begin_reading().await.unwrap();
-        let size = read.size();
+        let size = read.pool().size();
         let endless = Sql::from("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n");
         let mut each = |_: Row| Ok::<(), Error>(());
         assert!(transaction.for_each::<Error>(&endless, &mut each).now_or_never().is_none());
         drop(transaction);
-        assert_eq!(read.size(), size - 1);
+        assert_eq!(read.pool().size(), size - 1);
     }
 }

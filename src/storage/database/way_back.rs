@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 
+use super::readers::Turn;
 use crate::foundations::tasks::Tasks;
 
 /// How connections to a server are given back to the pool. Before it takes one, it waits for the answer to a question, and to a ROLLBACK
@@ -22,8 +23,15 @@ impl WayBack {
     }
 }
 
-/// Gives a connection back, or closes it if its server does not answer in time.
-pub(super) fn give_back<D: sqlx::Database>(mut connection: PoolConnection<D>, back: Option<&WayBack>) {
+/// Gives a connection back, or closes it if its server does not answer in time. The turn of a reader of SQLite ends with that.
+pub(super) fn give_back<D: sqlx::Database>(
+    mut connection: PoolConnection<D>,
+    back: Option<&WayBack>,
+    turn: Option<Turn>,
+) {
+    if let Some(turn) = turn {
+        return turn.end_after(connection.return_to_pool());
+    }
     let Some(WayBack { tasks, limit }) = back else { return drop(connection) };
     let (returned, limit) = (connection.return_to_pool(), *limit);
     tasks.spawn(async move {
@@ -41,11 +49,13 @@ pub(super) struct Due<D: sqlx::Database> {
     /// Present if it is to a server. If its caller (such as a probe in a hurry) stops waiting for the answer, the pool goes on waiting,
     /// without a limit: a server that has become silent would soon hold all connections, and leave no room for new ones.
     back: Option<WayBack>,
+    /// Present if it reads SQLite.
+    turn: Option<Turn>,
 }
 
 impl<D: sqlx::Database> Due<D> {
-    pub(super) const fn on(connection: PoolConnection<D>, back: Option<WayBack>) -> Self {
-        Self { connection: Some(connection), back }
+    pub(super) const fn on(connection: PoolConnection<D>, back: Option<WayBack>, turn: Option<Turn>) -> Self {
+        Self { connection: Some(connection), back, turn }
     }
 
     pub(super) fn connection(&mut self) -> &mut D::Connection {
@@ -55,7 +65,7 @@ impl<D: sqlx::Database> Due<D> {
     /// The connection can be used again.
     pub(super) fn answered(&mut self) {
         if let Some(connection) = self.connection.take() {
-            give_back(connection, self.back.as_ref());
+            give_back(connection, self.back.as_ref(), self.turn.take());
         }
     }
 
@@ -86,7 +96,7 @@ mod tests {
     async fn a_connection_whose_answer_nobody_waits_for_is_given_up() {
         let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
         let back = WayBack::within(Duration::from_secs(60));
-        let due = async |is_remote: bool| Due::on(pool.acquire().await.unwrap(), is_remote.then(|| back.clone()));
+        let due = async |is_remote: bool| Due::on(pool.acquire().await.unwrap(), is_remote.then(|| back.clone()), None);
         drop(due(true).await);
         assert_eq!(pool.size(), 0);
         drop(due(false).await);
@@ -108,7 +118,7 @@ mod tests {
         let answer = tokio::time::timeout(Duration::from_millis(10), long.fetch_one(&mut *connection)).await;
         assert!(answer.is_err());
         let back = WayBack::within(Duration::from_millis(50));
-        give_back(connection, Some(&back));
+        give_back(connection, Some(&back), None);
         let begun = Instant::now();
         while pool.size() > 0 {
             assert!(begun.elapsed() < Duration::from_secs(1));
