@@ -10,7 +10,7 @@ use flate2::bufread::DeflateDecoder;
 /// Most octets of an archive that are looked at: as large as mail may be nearly everywhere.
 pub const ROOM: usize = 32 << 20;
 /// Most headers, and most entries of the list, that are looked at. As many files as the list of a plain archive can count.
-const MOST: usize = 65_535;
+pub const MOST: usize = 65_535;
 /// Most octets of a name that are kept, those at its end.
 const LONGEST_NAME: usize = 256;
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use lzma_rust2::LzmaReader;
 
-use super::archive::Member;
+use super::archive::{MOST as MOST_FILES, Member};
 
 /// 7zFormat.txt, “SignatureHeader”.
 const SIGNATURE: &[u8] = b"7z\xbc\xaf\x27\x1c";
@@ -39,7 +39,8 @@ pub fn members(octets: &[u8]) -> Vec<Member<'_>> {
 
 fn named<'a>(list: &[u8]) -> Vec<Member<'a>> {
     let is_encrypted = is_encrypted(list);
-    names(list).map(|name| Member::named(name.as_bytes(), is_encrypted)).collect()
+    // Places may overlap.
+    names(list).take(MOST_FILES).map(|name| Member::named(name.as_bytes(), is_encrypted)).collect()
 }
 
 fn is_encrypted(list: &[u8]) -> bool {
@@ -221,6 +222,19 @@ mod tests {
         }
         let many = archive(&[&[LIST][..], &[NAMES, 0xff]].concat().repeat(100_000));
         assert!(read(&many).is_empty());
+    }
+
+    /// Each such place would be read to the end of the list.
+    #[test]
+    fn places_that_overlap_do_not_multiply_names() {
+        let names = b"a\0\0\0".repeat(100_000);
+        let place = |after: usize| {
+            let length = u32::try_from(after + 1).unwrap().to_le_bytes();
+            [NAMES, 0xe0, length[0], length[1], length[2], 0]
+        };
+        let places: Vec<u8> = (0..MOST).rev().flat_map(|more| place(6 * more + names.len())).collect();
+        let octets = archive(&[&[LIST][..], &places, &names].concat());
+        assert_eq!(read(&octets).len(), MOST_FILES);
     }
 
     /// What 7-Zip has made of a list of ten files, with the length and the sum that it tells of the list.

@@ -120,13 +120,14 @@ impl View<'_> {
             left.inside = left.inside.saturating_sub(inside.len());
             self.look_into(&inside, depth + 1, left, found);
         }
+        let mut looked_at = 0;
         for member in members(octets) {
             if left.files == 0 {
-                self.reached.push(Limit::Parts);
-                self.reached.dedup();
+                self.reach(Limit::Parts);
                 return;
             }
             left.files -= 1;
+            looked_at += 1;
             let extension = extension(&member.name);
             found.contents.note(&extension, &member);
             found.files += usize::from(!member.name.ends_with('/'));
@@ -141,8 +142,7 @@ impl View<'_> {
             let Some(page) = Page::of(&extension) else { continue };
             found.contents.page.get_or_insert_with(|| member.name.clone());
             if *left.room == 0 || left.pages == 0 || packed == 0 {
-                self.reached.push(Limit::Decoded);
-                self.reached.dedup();
+                self.reach(Limit::Decoded);
                 continue;
             }
             left.pages -= 1;
@@ -152,5 +152,14 @@ impl View<'_> {
                 html::render_file(&text, page, self);
             }
         }
+        // There may be more.
+        if looked_at >= archive::MOST {
+            self.reach(Limit::Parts);
+        }
+    }
+
+    fn reach(&mut self, limit: Limit) {
+        self.reached.push(limit);
+        self.reached.dedup();
     }
 }
