@@ -282,8 +282,16 @@ fn files_in_what_outlook_sends_are_attachments() {
 fn a_gzip_file_has_a_name() {
     let named = flate2::GzBuilder::new().filename("b.exe").write(Vec::new(), flate2::Compression::default());
     let named = named.finish().unwrap();
+    let tar = tar::sample(&[("a.txt", b"plain"), ("b.exe", b"MZ")]);
+    let (one, other) = tar.split_at(1024);
+    let older = tar::older_sample("b.exe", b'0');
     for (name, content, is_found) in [
         ("a.gz", named, true),
+        // Of several parts (RFC 1952 §2.2), as `gzip` writes when it appends, and behind an empty one.
+        ("a.tgz", [gzip(one), gzip(other)].concat(), true),
+        ("b.tgz", [gzip(b""), gzip(&tar)].concat(), true),
+        ("c.tgz", [gzip(&tar), b"more".to_vec()].concat(), true),
+        ("d.tgz", gzip(&older), true),
         ("b.exe.GZ", gzip(b"MZ"), true),
         ("a.xml.gz", gzip(b"<feedback/>"), false),
         ("a.bin", gzip(&tar::sample(&[("b.exe", b"MZ")])), true),

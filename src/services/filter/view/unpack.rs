@@ -31,6 +31,8 @@ struct Left<'r> {
     pages: usize,
     /// Octets of archives in archives.
     inside: usize,
+    /// Parts of gzip files.
+    gzip_parts: usize,
 }
 
 /// What was found in an attached archive.
@@ -46,6 +48,9 @@ struct Found {
 pub fn is_archive_name(extension: &str) -> bool {
     matches!(extension, "zip" | "rar" | "7z" | "tar" | "gz" | "tgz")
 }
+
+/// Most parts of the gzip files of a message that are read. An empty one has twenty octets.
+const MAX_GZIP_PARTS: usize = 100_000;
 
 /// Octets by which an archive is known.
 pub const HEAD: usize = 512;
@@ -68,19 +73,33 @@ fn members(octets: &[u8]) -> impl Iterator<Item = Member<'_>> {
     archive::members(octets).chain(others)
 }
 
-/// The name of the file in a gzip file, if it is told, and its content if that is an archive, at most `room` octets.
-fn unzipped(octets: &[u8], room: usize) -> (String, Vec<u8>) {
-    let mut decoder = GzDecoder::new(octets);
-    let mut content = Vec::new();
-    // What comes before any damage counts.
-    let _damage = decoder.by_ref().take(HEAD.min(room) as u64).read_to_end(&mut content);
-    if is_packed(&content) {
-        let _damage = decoder.by_ref().take(room.saturating_sub(content.len()) as u64).read_to_end(&mut content);
-    } else {
-        content.clear();
-    }
-    let name = decoder.header().and_then(|header| header.filename()).unwrap_or_default();
+/// The name of the file in a gzip file, if it is told, and its content if that is an archive, as far as there is room.
+fn unzipped(octets: &[u8], left: &mut Left<'_>) -> (String, Vec<u8>) {
+    let mut first = GzDecoder::new(octets);
+    // The header is there as soon as something has been read.
+    let _damage = first.by_ref().take(1).read_to_end(&mut Vec::new());
+    let name = first.header().and_then(|header| header.filename()).unwrap_or_default();
+    let head = gunzip(octets, HEAD.min(left.inside), &mut left.gzip_parts);
+    let content = if is_packed(&head) { gunzip(octets, left.inside, &mut left.gzip_parts) } else { Vec::new() };
+    left.inside = left.inside.saturating_sub(content.len());
     (String::from_utf8_lossy(name).into_owned(), content)
+}
+
+/// The content of a gzip file, of one part after the other (RFC 1952 §2.2), and at most `room` octets of it.
+fn gunzip(octets: &[u8], room: usize, parts: &mut usize) -> Vec<u8> {
+    let (mut content, mut rest) = (Vec::new(), octets);
+    while *parts > 0 {
+        *parts -= 1;
+        let mut decoder = GzDecoder::new(rest);
+        let left = room - content.len();
+        // What comes before any damage counts.
+        let is_damaged = decoder.by_ref().take(left as u64).read_to_end(&mut content).is_err();
+        rest = decoder.into_inner();
+        if is_damaged || rest.is_empty() || content.len() >= room {
+            break;
+        }
+    }
+    content
 }
 
 /// Notes the name of a file.
@@ -91,7 +110,8 @@ fn note(name: &str, contents: &mut Contents) {
 impl View<'_> {
     /// Notes what is in archives, and reads the pages in them as far as there is room.
     pub(super) fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
-        let mut left = Left { files: MAX_FILES, room, pages: MAX_PAGES, inside: MAX_INSIDE };
+        let mut left =
+            Left { files: MAX_FILES, room, pages: MAX_PAGES, inside: MAX_INSIDE, gzip_parts: MAX_GZIP_PARTS };
         for part in parts.iter().filter(|part| part.is_archive()) {
             let octets = part.octets(archive::ROOM);
             let facts: HtmlFacts = self.attached_html.clone();
@@ -115,9 +135,11 @@ impl View<'_> {
         let mut packed = 2 * octets.len().min(MAX_PACKED);
         let mut packed_inside = 2 * octets.len();
         if octets.starts_with(GZIP) && depth < DEEPEST {
-            let (name, inside) = unzipped(octets, left.inside);
+            let (name, inside) = unzipped(octets, left);
             note(&name, &mut found.contents);
-            left.inside = left.inside.saturating_sub(inside.len());
+            if left.gzip_parts == 0 {
+                self.reach(Limit::Parts);
+            }
             self.look_into(&inside, depth + 1, left, found);
         }
         let mut looked_at = 0;
