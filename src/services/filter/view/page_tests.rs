@@ -292,6 +292,7 @@ fn a_gzip_file_has_a_name() {
         ("b.tgz", [gzip(b""), gzip(&tar)].concat(), true),
         ("c.tgz", [gzip(&tar), b"more".to_vec()].concat(), true),
         ("d.tgz", gzip(&older), true),
+        ("a.zip", zip_of(&[("x/b.exe.gz", gzip(b"MZ").as_slice())], ::zip::CompressionMethod::Deflated), true),
         ("b.exe.GZ", gzip(b"MZ"), true),
         ("a.xml.gz", gzip(b"<feedback/>"), false),
         ("a.bin", gzip(&tar::sample(&[("b.exe", b"MZ")])), true),

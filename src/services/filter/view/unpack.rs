@@ -107,6 +107,14 @@ fn note(name: &str, contents: &mut Contents) {
     contents.note(&extension(name), &Member::named(name.as_bytes(), false));
 }
 
+/// Notes the name of the file in a gzip file: without another one, it gets that of the gzip file.
+fn note_gzip(name: &str, octets: &[u8], contents: &mut Contents) {
+    let name = saved_name(name);
+    if octets.starts_with(GZIP) && extension(&name) == "gz" {
+        note(&name[..name.len() - ".gz".len()], contents);
+    }
+}
+
 impl View<'_> {
     /// Notes what is in archives, and reads the pages in them as far as there is room.
     pub(super) fn unpack(&mut self, parts: &[Part<'_>], room: &mut usize) {
@@ -117,11 +125,7 @@ impl View<'_> {
             let facts: HtmlFacts = self.attached_html.clone();
             let mut found = Found::default();
             self.look_into(&octets, 0, &mut left, &mut found);
-            // Without another name, the file in a gzip file gets this one.
-            let name = saved_name(part.file_name.as_deref().unwrap_or_default());
-            if octets.starts_with(GZIP) && extension(&name) == "gz" {
-                note(&name[..name.len() - ".gz".len()], &mut found.contents);
-            }
+            note_gzip(part.file_name.as_deref().unwrap_or_default(), &octets, &mut found.contents);
             let has_many = found.files > MAX_ENCLOSED;
             if has_many {
                 self.attached_html = facts;
@@ -157,6 +161,7 @@ impl View<'_> {
                 let is_read = depth >= DEEPEST || (extension == "zip" && member.is_stored());
                 if !is_read && let Some(inside) = member.unpack(left.inside, &mut packed_inside) {
                     left.inside = left.inside.saturating_sub(inside.len());
+                    note_gzip(&member.name, &inside, &mut found.contents);
                     self.look_into(&inside, depth + 1, left, found);
                 }
                 continue;
