@@ -75,7 +75,7 @@ impl Contents {
         if name.eq_ignore_ascii_case(MACROS) {
             self.macros.get_or_insert_with(note);
         }
-        if self.kinds.len() < MOST_KINDS {
+        if !self.is_full() {
             // No program has a longer one.
             let extension = if extension.len() > LONGEST_EXTENSION { "" } else { extension };
             let key = (extension.to_owned(), member.is_encrypted, !folder.is_empty());
@@ -86,12 +86,17 @@ impl Contents {
     /// Adds what is in another archive, and whether it has many files.
     pub fn add(&mut self, other: Self, has_many: bool) {
         for ((extension, is_encrypted, is_in_folder), name) in other.kinds {
-            if self.kinds.len() < MOST_KINDS {
+            if !self.is_full() {
                 self.kinds.entry((extension, is_encrypted, is_in_folder && has_many)).or_insert(name);
             }
         }
         self.page = self.page.take().or(other.page.filter(|_| !has_many));
         self.macros = self.macros.take().or(other.macros);
+    }
+
+    /// Whether there may be more kinds of files than are noted.
+    pub fn is_full(&self) -> bool {
+        self.kinds.len() >= MOST_KINDS
     }
 
     /// Each kind of file.

@@ -304,6 +304,26 @@ fn a_gzip_file_has_a_name() {
     }
 }
 
+/// Tar archives have no list: a program may be behind any number of other files.
+#[test]
+fn a_program_does_not_hide_behind_large_files() {
+    let large = vec![0_u8; 5 << 20];
+    let tar = tar::sample(&[("a.bin", &large), ("b.bin", &large), ("x/c.exe", b"MZ")]);
+    let message = attached("Content-Type: application/gzip; name=a.tgz", &gzip(&tar));
+    let view = View::new(&message, &limits());
+    let names: Vec<_> = view.archived.kinds().map(|kind| (kind.extension, kind.name)).collect();
+    assert_eq!(names, [("", ""), ("bin", "a.bin"), ("exe", "x/c.exe")]);
+}
+
+#[test]
+fn countless_kinds_of_files_are_a_sign() {
+    for (kinds, reached) in [(9_000, &[][..]), (11_000, &[Limit::Parts])] {
+        let tar: Vec<u8> = (0..kinds).flat_map(|n| tar::header_sample(&format!("a.{n}"))).collect();
+        let message = attached("Content-Type: application/gzip; name=a.tgz", &gzip(&tar));
+        assert_eq!(View::new(&message, &limits()).reached, reached, "{kinds}");
+    }
+}
+
 #[test]
 fn countless_files_in_archives_are_a_sign() {
     let many = format!("--b\r\nContent-Type: application/zip\r\n\r\n{}\r\n", "PK\u{3}\u{4}".repeat(60_000));

@@ -1,15 +1,26 @@
 //! The files in tar archives (IEEE 1003.1, “ustar”). Windows opens them like folders, too.
 
+use std::io::Read;
+
 use super::archive::Member;
 
+/// Octets of a header.
+const HEADER: u64 = 512;
 /// Most files that are looked at.
 const MOST: usize = 65_535;
 
 /// The files of an archive, as far as its headers follow one another. Takes time linear in it.
 pub fn members(octets: &[u8]) -> Vec<Member<'_>> {
-    let mut archive = ::tar::Archive::new(octets);
+    members_behind(octets, 0)
+}
+
+/// Those whose headers are not all within the first `known` octets.
+pub fn members_behind<'a>(archive: impl Read, known: usize) -> Vec<Member<'a>> {
+    let mut archive = ::tar::Archive::new(archive);
     let Ok(entries) = archive.entries() else { return Vec::new() };
-    let files = entries.map_while(Result::ok).filter(|entry| is_file(entry.header().entry_type()));
+    let files = entries
+        .map_while(Result::ok)
+        .filter(|entry| is_file(entry.header().entry_type()) && entry.raw_header_position() + HEADER > known as u64);
     files.take(MOST).map(|file| Member::named(&file.path_bytes(), false)).collect()
 }
 
@@ -46,6 +57,16 @@ pub fn sample(files: &[(&str, &[u8])]) -> Vec<u8> {
         archive.append_data(&mut header, name, *content).unwrap();
     }
     archive.into_inner().unwrap()
+}
+
+/// The header of an empty file.
+#[cfg(test)]
+pub fn header_sample(name: &str) -> Vec<u8> {
+    let mut header = ::tar::Header::new_ustar();
+    header.set_path(name).unwrap();
+    header.set_size(0);
+    header.set_cksum();
+    header.as_bytes().to_vec()
 }
 
 /// An archive of the oldest form, without a mark, with this file.

@@ -52,6 +52,9 @@ pub fn is_archive_name(extension: &str) -> bool {
 /// Most parts of the gzip files of a message that are read. An empty one has twenty octets.
 const MAX_GZIP_PARTS: usize = 100_000;
 
+/// Most octets of a tar archive in a gzip file that are unpacked only for its headers.
+const MAX_HEADERS: u64 = 32 << 20;
+
 /// Octets by which an archive is known.
 pub const HEAD: usize = 512;
 /// RFC 1952 §2.3.1, with the only method there is.
@@ -102,6 +105,14 @@ fn gunzip(octets: &[u8], room: usize, parts: &mut usize) -> Vec<u8> {
     content
 }
 
+/// Those files of a tar archive in a gzip file for which there was no room. This happens at most once in a message.
+fn behind<'a>(octets: &[u8], inside: &[u8], left: &Left<'_>) -> Vec<Member<'a>> {
+    if left.inside > 0 || !tar::is_archive(inside) {
+        return Vec::new();
+    }
+    tar::members_behind(GzDecoder::new(octets).take(MAX_HEADERS), inside.len())
+}
+
 /// Notes the name of a file.
 fn note(name: &str, contents: &mut Contents) {
     contents.note(&extension(name), &Member::named(name.as_bytes(), false));
@@ -132,6 +143,9 @@ impl View<'_> {
             }
             self.archived.add(found.contents, has_many);
         }
+        if self.archived.is_full() {
+            self.reach(Limit::Parts);
+        }
     }
 
     fn look_into(&mut self, octets: &[u8], depth: u32, left: &mut Left<'_>, found: &mut Found) {
@@ -144,7 +158,12 @@ impl View<'_> {
             if left.gzip_parts == 0 {
                 self.reach(Limit::Parts);
             }
+            let behind = behind(octets, &inside, left);
             self.look_into(&inside, depth + 1, left, found);
+            found.files += behind.len();
+            for member in behind {
+                found.contents.note(&extension(&member.name), &member);
+            }
         }
         let mut looked_at = 0;
         for member in members(octets) {
