@@ -249,6 +249,23 @@ fn archives_in_archives_are_bounded() {
     assert_eq!(kinds, 2);
 }
 
+/// Nothing was said of what is behind the first eight megabytes.
+#[test]
+fn an_archive_that_is_only_large_is_a_sign() {
+    use ::zip::CompressionMethod::{Deflated, Stored};
+    let large = vec![0_u8; 9 << 20];
+    let hollow = zip_of(&[("a.bin", &large), ("b.exe", b"MZ")], Stored);
+    let tar = tar::sample(&[("a.bin", &large)]);
+    let packed = zip_of(&[("a.bin", &large)], Deflated);
+    for (name, inner, reached) in
+        [("a.zip", &hollow, &[Limit::Parts][..]), ("a.tar", &tar, &[]), ("b.zip", &packed, &[])]
+    {
+        let octets = zip_of(&[(name, inner)], Deflated);
+        let message = attached("Content-Type: application/zip", &octets);
+        assert_eq!(View::new(&message, &limits()).reached, reached, "{name}");
+    }
+}
+
 #[test]
 fn files_in_what_outlook_sends_are_attachments() {
     let attribute = |id: u32, data: &[u8]| {

@@ -19,6 +19,9 @@ const DEEPEST: u32 = 3;
 /// Most octets of archives in the archives of a message that are unpacked.
 const MAX_INSIDE: usize = 8 << 20;
 
+/// An archive in another hardly becomes smaller by that. One that becomes smaller by this factor is there to be large.
+const HOLLOW: usize = 50;
+
 /// Most files in the archives of a message that are looked at.
 const MAX_FILES: usize = 300_000;
 
@@ -178,7 +181,12 @@ impl View<'_> {
             found.files += usize::from(!member.name.ends_with('/'));
             if is_archive_name(&extension) {
                 let is_read = depth >= DEEPEST || (extension == "zip" && member.is_stored());
-                if !is_read && let Some(inside) = member.unpack(left.inside, &mut packed_inside) {
+                let (room, before) = (left.inside, packed_inside);
+                if !is_read && let Some(inside) = member.unpack(room, &mut packed_inside) {
+                    let is_hollow = inside.len() / HOLLOW > before - packed_inside;
+                    if is_hollow && inside.len() >= room && extension != "tar" {
+                        self.reach(Limit::Parts);
+                    }
                     left.inside = left.inside.saturating_sub(inside.len());
                     note_gzip(&member.name, &inside, &mut found.contents);
                     self.look_into(&inside, depth + 1, left, found);
