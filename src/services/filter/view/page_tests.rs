@@ -296,6 +296,23 @@ fn files_in_what_outlook_sends_are_attachments() {
 }
 
 #[test]
+fn files_in_the_text_are_attachments() {
+    let file = "begin 644 b.exe\r\n#0V%T\r\n`\r\nend\r\n";
+    for (fields, names) in [
+        ("", &["b.exe"][..]),
+        ("Content-Type: text/plain; charset=utf-8\r\n", &["b.exe"]),
+        ("Content-Transfer-Encoding: quoted-printable\r\n", &[]),
+        ("Content-Type: text/html\r\n", &[]),
+    ] {
+        let message = format!("Subject: s\r\n{fields}\r\nHello\r\n\r\n{file}");
+        let view = View::new(message.as_bytes(), &limits());
+        let found: Vec<&str> = view.parts.iter().filter_map(|part| part.file_name.as_deref()).collect();
+        assert_eq!(found, names, "{fields}");
+        assert!(view.own_text().starts_with("s\nHello") && view.attached_from == view.body.len());
+    }
+}
+
+#[test]
 fn a_gzip_file_has_a_name() {
     let named = flate2::GzBuilder::new().filename("b.exe").write(Vec::new(), flate2::Compression::default());
     let named = named.finish().unwrap();
