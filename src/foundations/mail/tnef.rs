@@ -26,7 +26,9 @@ struct Container<'a> {
 
 #[derive(Debug, Default)]
 struct File<'a> {
+    /// The long name, under which Outlook shows and saves it; as long as there is none, the short one.
     name: String,
+    has_long_name: bool,
     kind: String,
     id: String,
     content: &'a [u8],
@@ -82,7 +84,7 @@ impl<'a> Container<'a> {
             RENDERING => self.is_full = true,
             TITLE => {
                 let name = self.narrow(data);
-                self.file(|file| file.name = name);
+                self.file(|file| file.set_short_name(name));
             }
             CONTENT => self.file(|file| file.content = data),
             FILE_PROPERTIES => properties(data, |property| self.of_file(&property)),
@@ -106,11 +108,12 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// MS-OXPROPS: PidTagAttachDataObject, -LongFilename, -MimeTag, -ContentId.
+    /// MS-OXPROPS: PidTagAttachFilename, -LongFilename, -MimeTag, -ContentId, -DataObject.
     fn of_file(&mut self, property: &Property<'a>) {
         let text = self.text_of(property);
         match property.id {
-            0x3707 => self.file(|file| file.name = text),
+            0x3704 => self.file(|file| file.set_short_name(text)),
+            0x3707 if !text.is_empty() => self.file(|file| (file.name, file.has_long_name) = (text, true)),
             0x370e => self.file(|file| file.kind = text),
             0x3712 => self.file(|file| file.id = text),
             0x3701 if property.kind == BINARY => self.file(|file| file.content = property.value),
@@ -177,6 +180,13 @@ impl<'a> Container<'a> {
 }
 
 impl File<'_> {
+    /// Whatever the order of the names.
+    fn set_short_name(&mut self, name: String) {
+        if !self.has_long_name && !name.is_empty() {
+            self.name = name;
+        }
+    }
+
     /// The name without a path.
     fn shown_name(&self) -> &str {
         self.name.rsplit(['/', '\\']).next().unwrap_or_default()
@@ -457,6 +467,24 @@ mod tests {
         let inner = message(content, &HeaderSection::of(b"Subject: kept\r\n\r\n")).unwrap();
         assert_eq!(HeaderSection::of(&inner).first("Subject").unwrap().text(), "kept");
         assert_eq!(parts(&inner), [("text/plain".to_owned(), String::new(), b"Deep".to_vec())]);
+    }
+
+    #[test]
+    fn the_long_name_of_a_file_counts() {
+        let title = |name: &[u8]| attribute(0x0001_8010, name);
+        let named = |id: u16, name: &str| attribute(0x0006_9005, &counted(&[sized(UNICODE, id, &wide(name))]));
+        for (attributes, wanted) in [
+            (vec![title(b"A.TXT\0"), named(0x3707, "a.exe")], "a.exe"),
+            (vec![named(0x3707, "a.exe"), title(b"A.TXT\0")], "a.exe"),
+            (vec![named(0x3707, "a.exe"), named(0x3704, "A.TXT")], "a.exe"),
+            (vec![named(0x3704, "a.exe")], "a.exe"),
+            (vec![title(b"a.exe\0"), named(0x3707, "")], "a.exe"),
+        ] {
+            let rest = [attribute(0x0006_9002, &[0; 14]), attributes.concat()].concat();
+            let octets = [&SIGNATURE.to_le_bytes()[..], &[0, 0], &rest].concat();
+            let names: Vec<String> = files(&octets).unwrap().into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, [wanted]);
+        }
     }
 
     #[test]

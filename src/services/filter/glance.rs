@@ -44,26 +44,42 @@ impl Glance {
 fn authors(header: &HeaderSection<'_>) -> (Vec<String>, String) {
     let (mut domains, mut first, mut is_alone) = (BTreeSet::new(), None::<String>, true);
     for field in header.all("From") {
-        let listed = addresses::read(field.body).into_iter().filter_map(|entry| match entry {
-            Entry::Mailbox(mailbox) => Some(mailbox.address().to_lowercase()),
-            // Of a group, above all of an empty one, programs show the name.
-            Entry::GroupStart(name) => Some(encoded_words::decode(&name).to_lowercase()),
-            Entry::GroupEnd => None,
-        });
         // One that is all in quotes, or has its `@` after a backslash, is shown as an address all the same.
-        let listed = listed.filter(|address| address.contains('@'));
+        let listed = addresses::read(field.body).into_iter().flat_map(shown).filter(|address| address.contains('@'));
+        let mut is_found = false;
         for address in addresses_in(field.body).into_iter().chain(listed) {
-            domains.extend(domain_of(&address));
+            let domain = domain_of(&address);
+            is_found |= domain.is_some();
+            domains.extend(domain);
             match &first {
                 Some(first) => is_alone &= *first == address,
                 None => first = Some(address),
             }
+        }
+        // Where there is no address, programs show the text.
+        if !is_found {
+            domains.extend(domain_of(&field.text().to_lowercase()));
         }
         if domains.len() > MOST_DOMAINS {
             break;
         }
     }
     (domains.into_iter().collect(), first.filter(|_| is_alone).unwrap_or_default())
+}
+
+/// What programs show of an entry, in lower case. Many decode encoded words wherever they are.
+fn shown(entry: Entry) -> Vec<String> {
+    let decoded = |text: &[u8]| encoded_words::decode(text).to_lowercase();
+    match entry {
+        // In place of an address that is none they show the name.
+        Entry::Mailbox(mailbox) if mailbox.domain.is_empty() => {
+            [mailbox.name.as_deref().unwrap_or_default(), &mailbox.local].map(decoded).into()
+        }
+        Entry::Mailbox(mailbox) => vec![decoded(mailbox.address().as_bytes())],
+        // Of a group, above all of an empty one, they show the name.
+        Entry::GroupStart(name) => vec![decoded(&name)],
+        Entry::GroupEnd => Vec::new(),
+    }
 }
 
 /// The domain of an address as people read it, in ASCII: without characters that nobody sees, and without what no name holds and
@@ -131,6 +147,15 @@ mod tests {
             ("From: \"boss@bank.test\": x@far.test;\r\n\r\n".to_owned(), vec!["bank.test", "far.test"]),
             ("From: =?utf-8?q?boss=40bank.test?=:;\r\n\r\n".to_owned(), vec!["bank.test"]),
             ("From: Friends: x@far.test;\r\n\r\n".to_owned(), vec!["far.test"]),
+            // What is shown where there is no address.
+            ("From: \"boss@bank.test\" <>\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: boss@bank.test <x>\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: =?utf-8?q?boss=40bank.test?= <>\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: =?utf-8?b?Ym9zc0BiYW5rLnRlc3Q=?=\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: <boss@=?utf-8?q?bank.test?=>\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: (boss@bank.test)\r\n\r\n".to_owned(), vec!["bank.test"]),
+            ("From: \"boss@bank.test\" <x@far.test>\r\n\r\n".to_owned(), vec!["far.test"]),
+            ("From: Boss <boss>\r\n\r\n".to_owned(), vec![]),
         ] {
             assert_eq!(authors(&message), wanted, "{}", message.chars().take(80).collect::<String>());
         }

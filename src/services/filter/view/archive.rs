@@ -7,10 +7,12 @@ use std::ops::Range;
 
 use flate2::bufread::DeflateDecoder;
 
+use super::parts::extension;
+
 /// Most octets of an archive that are looked at: as large as mail may be nearly everywhere.
 pub const ROOM: usize = 32 << 20;
 /// Most headers, and most entries of the list, that are looked at. As many files as the list of a plain archive can count.
-const MOST: usize = 65_535;
+pub const MOST: usize = 65_535;
 /// Most octets of a name that are kept, those at its end.
 const LONGEST_NAME: usize = 256;
 
@@ -25,6 +27,12 @@ const END_LENGTH: usize = 22;
 /// APPNOTE §4.4.5.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+/// “Info-ZIP Unicode Path Extra Field” (APPNOTE §4.6.9): a version, and a sum of the other name.
+const UNICODE_PATH: usize = 0x7075;
+const UNICODE_PATH_START: usize = 5;
+/// Most records behind a name that are looked at, and the longest name of which another is looked for: no program makes a longer file.
+const MOST_RECORDS: usize = 100;
+const LONGEST_PATH: usize = 4096;
 /// No method of theirs.
 const UNREAD: u16 = u16::MAX;
 
@@ -67,7 +75,7 @@ impl Contents {
         if name.eq_ignore_ascii_case(MACROS) {
             self.macros.get_or_insert_with(note);
         }
-        if self.kinds.len() < MOST_KINDS {
+        if !self.is_full() {
             // No program has a longer one.
             let extension = if extension.len() > LONGEST_EXTENSION { "" } else { extension };
             let key = (extension.to_owned(), member.is_encrypted, !folder.is_empty());
@@ -78,12 +86,17 @@ impl Contents {
     /// Adds what is in another archive, and whether it has many files.
     pub fn add(&mut self, other: Self, has_many: bool) {
         for ((extension, is_encrypted, is_in_folder), name) in other.kinds {
-            if self.kinds.len() < MOST_KINDS {
+            if !self.is_full() {
                 self.kinds.entry((extension, is_encrypted, is_in_folder && has_many)).or_insert(name);
             }
         }
         self.page = self.page.take().or(other.page.filter(|_| !has_many));
         self.macros = self.macros.take().or(other.macros);
+    }
+
+    /// Whether there may be more kinds of files than are noted.
+    pub fn is_full(&self) -> bool {
+        self.kinds.len() >= MOST_KINDS
     }
 
     /// Each kind of file.
@@ -98,10 +111,12 @@ impl Contents {
 }
 
 /// A file in an archive.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Member<'z> {
     /// The name with its path.
     pub name: String,
+    /// By what other name, of another kind, some programs call it.
+    other_name: Option<String>,
     /// Whether a password is needed.
     pub is_encrypted: bool,
     method: u16,
@@ -121,7 +136,9 @@ pub fn members(zip: &[u8]) -> impl Iterator<Item = Member<'_>> {
     let places = move || listed(zip, start).take_while(move |at| *at < end).take(MOST);
     let known = places().last().map_or(0..0, |last| start..last + 1);
     let others = memchr::memmem::find_iter(zip, CENTRAL).filter(move |at| !known.contains(at)).take(MOST);
-    headers.chain(places().chain(others).filter_map(move |at| by_entry(zip, at, begin, reach)))
+    headers
+        .chain(places().chain(others).filter_map(move |at| by_entry(zip, at, begin, reach)))
+        .flat_map(Member::by_each_name)
 }
 
 /// Where the archive begins, from which places in the list are counted, and where its list is: by the record at its end, as programs
@@ -152,8 +169,10 @@ fn listed(zip: &[u8], at: usize) -> impl Iterator<Item = usize> {
 fn by_header(zip: &[u8], at: usize) -> Option<Member<'_>> {
     let header = zip.get(at..)?.get(..LOCAL_LENGTH)?;
     let (name_at, name_length) = (at + LOCAL_LENGTH, size(header, 26));
+    let name = zip.get(name_at..name_at + name_length)?;
     Some(Member {
-        name: text(zip.get(name_at..name_at + name_length)?),
+        name: text(name),
+        other_name: other_name(name, &zip[name_at + name_length..], size(header, 28)),
         is_encrypted: number(header, 6) & 1 == 1,
         method: number(header, 8),
         length: large(header, 18),
@@ -168,8 +187,10 @@ fn by_entry(zip: &[u8], at: usize, begin: usize, reach: usize) -> Option<Member<
     let name_at = at + CENTRAL_LENGTH;
     let there = begin.saturating_add(large(entry, 42));
     let header = zip.get(there..).filter(|rest| rest.starts_with(LOCAL)).and_then(|_| by_header(zip, there));
+    let name = zip.get(name_at..name_at + size(entry, 28))?;
     let listed = Member {
-        name: text(zip.get(name_at..name_at + size(entry, 28))?),
+        name: text(name),
+        other_name: other_name(name, &zip[name_at + name.len()..], size(entry, 30)),
         is_encrypted: number(entry, 8) & 1 == 1,
         method: number(entry, 10),
         length: large(entry, 20),
@@ -177,7 +198,7 @@ fn by_entry(zip: &[u8], at: usize, begin: usize, reach: usize) -> Option<Member<
     };
     let is_known = header.is_some_and(|header| {
         there < reach
-            && header.name == listed.name
+            && (&header.name, &header.other_name) == (&listed.name, &listed.other_name)
             && header.is_encrypted == listed.is_encrypted
             && header.method == listed.method
             // Only stored content needs its length.
@@ -189,7 +210,12 @@ fn by_entry(zip: &[u8], at: usize, begin: usize, reach: usize) -> Option<Member<
 impl Member<'_> {
     /// A file in another kind of archive, of which the content is not read.
     pub fn named(name: &[u8], is_encrypted: bool) -> Self {
-        Self { name: text(name), is_encrypted, method: UNREAD, length: 0, content: &[] }
+        Self { name: text(name), other_name: None, is_encrypted, method: UNREAD, length: 0, content: &[] }
+    }
+
+    fn by_each_name(mut self) -> impl Iterator<Item = Self> {
+        let other = self.other_name.take().map(|name| Self { name, ..self.clone() });
+        std::iter::once(self).chain(other)
     }
 
     /// Whether the content is in the archive as it is. Another ZIP archive in it is read with the archive.
@@ -223,6 +249,36 @@ impl Member<'_> {
             _ => None,
         }
     }
+}
+
+/// Another name of a file, if it is of another kind by that: in Unicode, from a record in what follows the name, as 7-Zip, WinRAR and
+/// Info-ZIP read it, or what is before a zero, at which many programs end it.
+fn other_name(name: &[u8], behind: &[u8], length: usize) -> Option<String> {
+    if name.len() > LONGEST_PATH {
+        return None;
+    }
+    let records = &behind[..behind.len().min(length)];
+    let other = match unicode_path(name, records) {
+        Some(other) => other,
+        None => &name[..memchr::memchr(0, name)?],
+    };
+    let other = text(other);
+    (extension(&other) != extension(&text(name))).then_some(other)
+}
+
+/// The name in Unicode, if it belongs to this one: else somebody has changed that later.
+fn unicode_path<'z>(name: &[u8], records: &'z [u8]) -> Option<&'z [u8]> {
+    let mut rest = records;
+    for _ in 0..MOST_RECORDS {
+        let (head, after) = rest.split_first_chunk::<4>()?;
+        let (record, next) = after.split_at_checked(size(head, 2))?;
+        if size(head, 0) == UNICODE_PATH && record.len() > UNICODE_PATH_START {
+            let sum = u32::try_from(large(record, 1)).ok()?;
+            return (sum == crc32fast::hash(name)).then_some(&record[UNICODE_PATH_START..]);
+        }
+        rest = next;
+    }
+    None
 }
 
 fn text(name: &[u8]) -> String {
@@ -304,6 +360,29 @@ mod tests {
             let encrypted = patched(zip.clone(), signature, at, &[1]);
             let found: Vec<_> = members(&encrypted).filter(|member| member.is_encrypted).collect();
             assert!(found.len() == 1 && found[0].unpack(1000, &mut { usize::MAX }).is_none());
+        }
+    }
+
+    #[test]
+    fn every_name_of_a_file_counts() {
+        let zip = zipped(&[("a.exe#.txt", b"MZ")], CompressionMethod::Stored);
+        let names = |zip: &[u8]| members(zip).map(|member| member.name).collect::<Vec<_>>();
+        let cut = patched(patched(zip, LOCAL, LOCAL_LENGTH + 5, &[0]), CENTRAL, CENTRAL_LENGTH + 5, &[0]);
+        assert_eq!(names(&cut), ["a.exe\0.txt", "a.exe"]);
+        let header = |name: &[u8], sum: u32, other: &[u8]| {
+            let of = |length: usize| u16::try_from(length).unwrap().to_le_bytes();
+            let path = [&[0x75, 0x70][..], &of(5 + other.len()), &[1], &sum.to_le_bytes(), other].concat();
+            let records = [&[0x55, 0x54, 1, 0, 7][..], &path].concat();
+            [LOCAL, &[0; 22], &of(name.len()), &of(records.len()), name, &records, b"MZ"].concat()
+        };
+        let sum = crc32fast::hash(b"a.txt");
+        assert_eq!(names(&header(b"a.txt", sum, b"a.exe")), ["a.txt", "a.exe"]);
+        // The same with other letters, and the record of a name that has been changed since.
+        assert_eq!(names(&header(b"a.txt", sum, "ä.txt".as_bytes())), ["a.txt"]);
+        assert_eq!(names(&header(b"a.txt", sum ^ 1, b"a.exe")), ["a.txt"]);
+        let whole = header(b"a.txt", sum, b"a.exe");
+        for end in 0..whole.len() {
+            assert!(names(&whole[..end]).len() <= 2);
         }
     }
 

@@ -18,6 +18,7 @@ mod sheet;
 mod style;
 mod tar;
 mod unpack;
+mod uuencode;
 
 pub use archive::{Contents, Kind};
 pub use fields::{Field, addresses_in};

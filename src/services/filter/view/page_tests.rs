@@ -249,6 +249,23 @@ fn archives_in_archives_are_bounded() {
     assert_eq!(kinds, 2);
 }
 
+/// Nothing was said of what is behind the first eight megabytes.
+#[test]
+fn an_archive_that_is_only_large_is_a_sign() {
+    use ::zip::CompressionMethod::{Deflated, Stored};
+    let large = vec![0_u8; 9 << 20];
+    let hollow = zip_of(&[("a.bin", &large), ("b.exe", b"MZ")], Stored);
+    let tar = tar::sample(&[("a.bin", &large)]);
+    let packed = zip_of(&[("a.bin", &large)], Deflated);
+    for (name, inner, reached) in
+        [("a.zip", &hollow, &[Limit::Parts][..]), ("a.tar", &tar, &[]), ("b.zip", &packed, &[])]
+    {
+        let octets = zip_of(&[(name, inner)], Deflated);
+        let message = attached("Content-Type: application/zip", &octets);
+        assert_eq!(View::new(&message, &limits()).reached, reached, "{name}");
+    }
+}
+
 #[test]
 fn files_in_what_outlook_sends_are_attachments() {
     let attribute = |id: u32, data: &[u8]| {
@@ -279,11 +296,37 @@ fn files_in_what_outlook_sends_are_attachments() {
 }
 
 #[test]
+fn files_in_the_text_are_attachments() {
+    let file = "begin 644 b.exe\r\n#0V%T\r\n`\r\nend\r\n";
+    for (fields, names) in [
+        ("", &["b.exe"][..]),
+        ("Content-Type: text/plain; charset=utf-8\r\n", &["b.exe"]),
+        ("Content-Transfer-Encoding: quoted-printable\r\n", &[]),
+        ("Content-Type: text/html\r\n", &[]),
+    ] {
+        let message = format!("Subject: s\r\n{fields}\r\nHello\r\n\r\n{file}");
+        let view = View::new(message.as_bytes(), &limits());
+        let found: Vec<&str> = view.parts.iter().filter_map(|part| part.file_name.as_deref()).collect();
+        assert_eq!(found, names, "{fields}");
+        assert!(view.own_text().starts_with("s\nHello") && view.attached_from == view.body.len());
+    }
+}
+
+#[test]
 fn a_gzip_file_has_a_name() {
     let named = flate2::GzBuilder::new().filename("b.exe").write(Vec::new(), flate2::Compression::default());
     let named = named.finish().unwrap();
+    let tar = tar::sample(&[("a.txt", b"plain"), ("b.exe", b"MZ")]);
+    let (one, other) = tar.split_at(1024);
+    let older = tar::older_sample("b.exe", b'0');
     for (name, content, is_found) in [
         ("a.gz", named, true),
+        // Of several parts (RFC 1952 §2.2), as `gzip` writes when it appends, and behind an empty one.
+        ("a.tgz", [gzip(one), gzip(other)].concat(), true),
+        ("b.tgz", [gzip(b""), gzip(&tar)].concat(), true),
+        ("c.tgz", [gzip(&tar), b"more".to_vec()].concat(), true),
+        ("d.tgz", gzip(&older), true),
+        ("a.zip", zip_of(&[("x/b.exe.gz", gzip(b"MZ").as_slice())], ::zip::CompressionMethod::Deflated), true),
         ("b.exe.GZ", gzip(b"MZ"), true),
         ("a.xml.gz", gzip(b"<feedback/>"), false),
         ("a.bin", gzip(&tar::sample(&[("b.exe", b"MZ")])), true),
@@ -292,6 +335,26 @@ fn a_gzip_file_has_a_name() {
         let message = attached(&format!("Content-Type: application/gzip; name={name}"), &content);
         let view = View::new(&message, &limits());
         assert_eq!(view.archived.kinds().any(|kind| kind.extension == "exe"), is_found, "{name}");
+    }
+}
+
+/// Tar archives have no list: a program may be behind any number of other files.
+#[test]
+fn a_program_does_not_hide_behind_large_files() {
+    let large = vec![0_u8; 5 << 20];
+    let tar = tar::sample(&[("a.bin", &large), ("b.bin", &large), ("x/c.exe", b"MZ")]);
+    let message = attached("Content-Type: application/gzip; name=a.tgz", &gzip(&tar));
+    let view = View::new(&message, &limits());
+    let names: Vec<_> = view.archived.kinds().map(|kind| (kind.extension, kind.name)).collect();
+    assert_eq!(names, [("", ""), ("bin", "a.bin"), ("exe", "x/c.exe")]);
+}
+
+#[test]
+fn countless_kinds_of_files_are_a_sign() {
+    for (kinds, reached) in [(9_000, &[][..]), (11_000, &[Limit::Parts])] {
+        let tar: Vec<u8> = (0..kinds).flat_map(|n| tar::header_sample(&format!("a.{n}"))).collect();
+        let message = attached("Content-Type: application/gzip; name=a.tgz", &gzip(&tar));
+        assert_eq!(View::new(&message, &limits()).reached, reached, "{kinds}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fields::{self, Field};
-use super::{Limit, LimitSettings, archive, decode, unpack};
+use super::{Limit, LimitSettings, archive, decode, unpack, uuencode};
 use crate::foundations::mail::content::{self, ContentType, Disposition, Parameters};
 use crate::foundations::mail::unseen::{is_joiner, is_unseen};
 use crate::foundations::mail::{tnef, transfer};
@@ -88,6 +88,11 @@ impl Part<'_> {
     /// RFC 6532 §3.7: message/global is message/rfc822 with UTF-8 in its header.
     fn is_message(&self) -> bool {
         matches!(self.media_type.as_str(), "message/rfc822" | "message/global")
+    }
+
+    /// Whether it is text that files may be written in. Programs look for them only in what is not encoded.
+    fn may_hold_files(&self) -> bool {
+        self.is_text() && self.is("text/plain") && matches!(self.encoding.as_str(), "" | "7bit" | "8bit" | "binary")
     }
 
     /// The decoded content as text, at most `room` octets of it.
@@ -211,6 +216,10 @@ impl<'l, 'm> Walk<'l, 'm> {
             if !part.is_text() && tnef::is_container(&part.octets(4)) {
                 let octets = part.octets(archive::ROOM);
                 self.files(&octets, depth + 1);
+            } else if part.may_hold_files() {
+                for (name, octets) in uuencode::files(content) {
+                    self.file(name, octets, depth);
+                }
             }
             return;
         }
@@ -284,16 +293,24 @@ impl<'l, 'm> Walk<'l, 'm> {
                 self.files(content, depth + 1);
                 continue;
             }
-            self.parts.push(Part {
-                media_type: "application/octet-stream".to_owned(),
-                file_name: Some(name).filter(|name| !name.trim().is_empty()),
-                attachment: true,
-                saved: self.in_page,
-                content: Cow::Owned(content.to_vec()),
-                depth,
-                ..Part::default()
-            });
+            self.file(name, content.to_vec(), depth);
         }
+    }
+
+    /// A file that is no part of its own.
+    fn file(&mut self, name: String, content: Vec<u8>, depth: usize) {
+        if self.is_full() {
+            return;
+        }
+        self.parts.push(Part {
+            media_type: "application/octet-stream".to_owned(),
+            file_name: Some(name).filter(|name| !name.trim().is_empty()),
+            attachment: true,
+            saved: self.in_page,
+            content: Cow::Owned(content),
+            depth,
+            ..Part::default()
+        });
     }
 
     /// The content of a multipart without delimiters: mail programs show it as text.

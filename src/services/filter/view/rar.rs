@@ -1,8 +1,11 @@
 //! The files in RAR archives, by their headers. Nothing is unpacked.
 
+use std::borrow::Cow;
+
 use super::archive::Member;
 
-/// RAR 1.5 to 4 (technote.txt, “Archive format”), and RAR 5 (“RAR 5.0 archive format”).
+/// RAR 1.5 to 4 (technote.txt, “Archive format”), and RAR 5 (“RAR 5.0 archive format”), which begin alike.
+const EITHER: &[u8] = b"Rar!\x1a\x07";
 const OLDER: &[u8] = b"Rar!\x1a\x07\x00";
 const NEWER: &[u8] = b"Rar!\x1a\x07\x01\x00";
 /// How far programs look for the signature: something else may come before it.
@@ -14,17 +17,23 @@ const MOST: usize = 65_535;
 pub fn members(octets: &[u8]) -> Vec<Member<'_>> {
     let start = &octets[..octets.len().min(FARTHEST)];
     let mut found = Vec::new();
-    if let Some(at) = memchr::memmem::find(start, NEWER) {
-        newer(&octets[at + NEWER.len()..], &mut found);
-    } else if let Some(at) = memchr::memmem::find(start, OLDER) {
-        older(&octets[at + OLDER.len()..], &mut found);
+    // The first signature counts: a file in the archive may have others.
+    for at in memchr::memmem::find_iter(start, EITHER) {
+        if let Some(rest) = octets[at..].strip_prefix(NEWER) {
+            newer(rest, &mut found);
+            break;
+        }
+        if let Some(rest) = octets[at..].strip_prefix(OLDER) {
+            older(rest, &mut found);
+            break;
+        }
     }
     found
 }
 
 /// Whether a file begins like such an archive.
 pub fn is_archive(octets: &[u8]) -> bool {
-    octets.starts_with(&OLDER[..OLDER.len() - 1])
+    octets.starts_with(EITHER)
 }
 
 // Types of blocks and their flags in older archives.
@@ -34,6 +43,7 @@ const HAS_HIDDEN_HEADERS: u16 = 0x80;
 const HAS_CONTENT: u16 = 0x8000;
 const IS_ENCRYPTED: u16 = 4;
 const IS_LARGE: u16 = 0x100;
+const HAS_UNICODE_NAME: u16 = 0x200;
 /// All of these stand for a directory.
 const DIRECTORY: u16 = 0xe0;
 
@@ -55,10 +65,9 @@ fn older<'a>(mut rest: &'a [u8], found: &mut Vec<Member<'a>>) {
             packed |= high.unwrap_or_default() << 32;
             let name_length = header.get(26..28).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])));
             let name = header.get(at..at + name_length).unwrap_or_default();
-            // After it, the same may follow in Unicode.
-            let name = name.split(|octet| *octet == 0).next().unwrap_or_default();
             if flags & DIRECTORY != DIRECTORY {
-                found.push(Member::named(name, flags & IS_ENCRYPTED != 0));
+                let name = older_name(name, flags & HAS_UNICODE_NAME != 0);
+                found.push(Member::named(&name, flags & IS_ENCRYPTED != 0));
             }
         }
         let Some(next) = usize::try_from(packed).ok().and_then(|packed| rest.get(length..)?.get(packed..)) else {
@@ -66,6 +75,47 @@ fn older<'a>(mut rest: &'a [u8], found: &mut Vec<Member<'a>>) {
         };
         rest = next;
     }
+}
+
+/// The name of a file in an older archive. After it, the one that programs show may follow in Unicode.
+fn older_name(name: &[u8], has_unicode: bool) -> Cow<'_, [u8]> {
+    match memchr::memchr(0, name) {
+        Some(end) if has_unicode && end + 1 < name.len() => {
+            Cow::Owned(in_unicode(&name[..end], &name[end + 1..]).into_bytes())
+        }
+        Some(end) => Cow::Borrowed(&name[..end]),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// A name in Unicode: its usual upper half, then units in groups of four, each group after an octet that says, two bits a unit, how they
+/// are written: as a lower half without an upper one, as one with the usual upper half, as both halves, or as a run of units that are
+/// like those of the other name at the same place.
+fn in_unicode(name: &[u8], written: &[u8]) -> String {
+    let mut rest = written.iter().copied();
+    let upper = u16::from(rest.next().unwrap_or_default()) << 8;
+    let mut units: Vec<u16> = Vec::new();
+    'name: while let Some(ways) = rest.next() {
+        for shift in [6, 4, 2, 0] {
+            let Some(first) = rest.next() else { break 'name };
+            match (ways >> shift) & 3 {
+                0 => units.push(u16::from(first)),
+                1 => units.push(upper | u16::from(first)),
+                2 => {
+                    let Some(second) = rest.next() else { break 'name };
+                    units.push(u16::from_le_bytes([first, second]));
+                }
+                _ => {
+                    let (more, upper) = if first & 0x80 == 0 { (Some(0), 0) } else { (rest.next(), upper) };
+                    let Some(more) = more else { break 'name };
+                    let like = name.iter().skip(units.len()).take(usize::from(first & 0x7f) + 2);
+                    let like: Vec<u16> = like.map(|octet| upper | u16::from(octet.wrapping_add(more))).collect();
+                    units.extend(like);
+                }
+            }
+        }
+    }
+    String::from_utf16_lossy(&units)
 }
 
 fn number(header: &[u8], at: usize) -> Option<u64> {
@@ -246,6 +296,33 @@ mod tests {
             assert_eq!(read(&archive), wanted);
             assert_eq!(read(&[&b"MZ something"[..], archive.as_slice()].concat()), wanted);
             assert!(is_archive(&archive));
+        }
+    }
+
+    #[test]
+    fn the_first_signature_counts() {
+        let whole = [OLDER.to_vec(), old_file(0, b"a.txt"), old(0x7a, HAS_CONTENT, &[8, 0, 0, 0], NEWER)].concat();
+        let whole = [whole, old_file(0, b"b.exe")].concat();
+        let names = |octets: &[u8]| read(octets).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(&whole), ["a.txt", "b.exe"]);
+        assert_eq!(names(&[EITHER, b"\x02", &whole].concat()), ["a.txt", "b.exe"]);
+    }
+
+    /// As unrar reads them.
+    #[test]
+    fn names_in_unicode_count() {
+        for (written, name) in [
+            (&b"a.txt\0\x00\x00a.ex\x00e"[..], "a.exe"),
+            // With the usual upper half, and with both halves.
+            (b"???.txt\0\x04\x5a\x33\x43\x3e\x04.\x00", "\u{433}\u{443}\u{43e}."),
+            // What is like the other name: two units and others, and three with something added.
+            (b"a.txt\0\x00\xc0\x00exe", "a.exe"),
+            (b"abc\0\x04\xc0\x81\x01", "\u{462}\u{463}\u{464}"),
+            (b"a.txt\0", "a.txt"),
+            (b"\xc3\xa4.exe", "\u{e4}.exe"),
+        ] {
+            let octets = [OLDER.to_vec(), old_file(HAS_UNICODE_NAME, written)].concat();
+            assert_eq!(read(&octets), [(name.to_owned(), false)], "{written:?}");
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::io::Read as _;
 
-use lzma_rust2::LzmaReader;
+use lzma_rust2::{Lzma2Reader, LzmaReader};
 
-use super::archive::Member;
+use super::archive::{MOST as MOST_FILES, Member};
 
 /// 7zFormat.txt, “SignatureHeader”.
 const SIGNATURE: &[u8] = b"7z\xbc\xaf\x27\x1c";
@@ -20,8 +20,11 @@ const NAMES: u8 = 0x11;
 const MOST: usize = 20;
 /// Most octets of names that are read at one place.
 const MOST_OCTETS: usize = 1 << 20;
-/// The coder of packed lists (Methods.txt, “030101 - LZMA”): the length of its name and that it has properties, its name, and their length.
+/// The coders of packed lists (Methods.txt, “030101 - LZMA”, “21 - LZMA2”, “00 - Copy”): the length of its name and whether it has
+/// properties, its name, and their length.
 const LZMA: &[u8] = b"\x23\x03\x01\x01\x05";
+const LZMA2: &[u8] = b"\x21\x21\x01";
+const COPY: &[u8] = b"\x01\x00";
 /// The coder that encrypts (Methods.txt, “06F10701 - 7zAES”), after the octet with its length.
 const ENCRYPTION: &[u8] = b"\x06\xf1\x07\x01";
 
@@ -32,14 +35,18 @@ pub fn members(octets: &[u8]) -> Vec<Member<'_>> {
         Some(&LIST) => named(list),
         // Names that nobody sees without the password.
         Some(&PACKED_LIST) if is_encrypted(list) => vec![Member::named(b"", true)],
-        Some(&PACKED_LIST) => unpacked(streams, list).map(|list| named(&list)).unwrap_or_default(),
+        // It may be packed in other ways, which no program does by itself: then nobody but the reader sees the names.
+        Some(&PACKED_LIST) => {
+            unpacked(streams, list).map_or_else(|| vec![Member::named(b"", true)], |list| named(&list))
+        }
         _ => Vec::new(),
     }
 }
 
 fn named<'a>(list: &[u8]) -> Vec<Member<'a>> {
     let is_encrypted = is_encrypted(list);
-    names(list).map(|name| Member::named(name.as_bytes(), is_encrypted)).collect()
+    // Places may overlap.
+    names(list).take(MOST_FILES).map(|name| Member::named(name.as_bytes(), is_encrypted)).collect()
 }
 
 fn is_encrypted(list: &[u8]) -> bool {
@@ -62,19 +69,44 @@ fn parts(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((streams, streams.get(number(12)?..)?.get(..number(20)?)?))
 }
 
-/// A packed list: one stream, which begins at a place and has a length, packed by LZMA with five octets of properties, to another length.
-/// Before its properties there may be a sum of the stream.
+/// A packed list: one stream, which begins at a place and has a length, packed by a coder, to another length. Before the coder there
+/// may be a sum of the stream.
 fn unpacked(streams: &[u8], list: &[u8]) -> Option<Vec<u8>> {
     let mut rest = list.strip_prefix(&[PACKED_LIST, 6])?;
     let at = number(&mut rest)?;
     let mut rest = rest.strip_prefix(&[1, 9])?;
     let length = number(&mut rest)?;
     let rest = rest.strip_prefix(&[10, 1]).and_then(|sum| sum.get(4..)).unwrap_or(rest);
-    let rest = rest.strip_prefix(&[0, 7, 11, 1, 0, 1])?.strip_prefix(LZMA)?;
-    let (properties, rest) = rest.split_first_chunk::<5>()?;
+    let (coder, rest) = coder(rest.strip_prefix(&[0, 7, 11, 1, 0, 1])?)?;
     let mut rest = rest.strip_prefix(&[12])?;
-    let unpacked = number(&mut rest)?;
-    unpack(streams.get(at..)?.get(..length)?, properties[0], unpacked.min(MOST_OCTETS))
+    let unpacked = number(&mut rest)?.min(MOST_OCTETS);
+    let stream = streams.get(at..)?.get(..length)?;
+    match coder {
+        Coder::Lzma(properties) => unpack(stream, properties, unpacked),
+        Coder::Lzma2 => unpack_newer(stream, unpacked),
+        Coder::Copy => Some(stream[..unpacked.min(length)].to_vec()),
+    }
+}
+
+/// How a list is packed.
+enum Coder {
+    /// With the first octet of its properties; the others are the length of its dictionary.
+    Lzma(u8),
+    Lzma2,
+    Copy,
+}
+
+/// The coder, and what follows it.
+fn coder(list: &[u8]) -> Option<(Coder, &[u8])> {
+    if let Some(rest) = list.strip_prefix(LZMA) {
+        let (properties, rest) = rest.split_first_chunk::<5>()?;
+        return Some((Coder::Lzma(properties[0]), rest));
+    }
+    if let Some(rest) = list.strip_prefix(LZMA2) {
+        // The length of its dictionary.
+        return Some((Coder::Lzma2, rest.get(1..)?));
+    }
+    Some((Coder::Copy, list.strip_prefix(COPY)?))
 }
 
 /// What a stream stands for, as far as it is undamaged, and at most `length` octets of it.
@@ -85,6 +117,15 @@ fn unpack(stream: &[u8], properties: u8, length: usize) -> Option<Vec<u8>> {
     let mut unpacked = Vec::new();
     // What was read before a fault stays.
     let _ = reader.take(u64::from(dictionary)).read_to_end(&mut unpacked);
+    Some(unpacked)
+}
+
+/// The same for LZMA2.
+fn unpack_newer(stream: &[u8], length: usize) -> Option<Vec<u8>> {
+    let dictionary = u32::try_from(length).ok()?;
+    let mut unpacked = Vec::new();
+    // What was read before a fault stays.
+    let _ = Lzma2Reader::new(stream, dictionary, None).take(u64::from(dictionary)).read_to_end(&mut unpacked);
     Some(unpacked)
 }
 
@@ -166,7 +207,8 @@ mod tests {
             assert!(is_archive(&octets) && read(&octets[..octets.len() - 1]).is_empty());
         }
         assert_eq!(read(&archive(&[&[PACKED_LIST, 6][..], &aes].concat())), [(String::new(), true)]);
-        assert!(read(&archive(&[PACKED_LIST, 6, 0])).is_empty());
+        // Packed in a way that is not read.
+        assert_eq!(read(&archive(&[PACKED_LIST, 6, 0])), [(String::new(), true)]);
     }
 
     /// Archives that 7-Zip has made: of one file; of two; the same with a password; of one whose name is hidden by it.
@@ -196,6 +238,41 @@ mod tests {
         }
     }
 
+    /// Archives that py7zr has made, which packs every list by LZMA2: of one file, and of one with a password.
+    #[test]
+    fn archives_of_py7zr_are_read() {
+        use base64::Engine as _;
+        for (text, name, is_encrypted) in [(PY_ONE, "invoice.exe", false), (PY_ENCRYPTED, "invoice.pdf", true)] {
+            let octets = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+            assert_eq!(read(&octets), [(name.to_owned(), is_encrypted)]);
+            for at in SIGNATURE.len()..octets.len() {
+                for octet in [0, 0x7f, 0x80, 0xff] {
+                    let mut broken = octets.clone();
+                    broken[at] = octet;
+                    assert!(read(&broken).len() <= octets.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_may_be_packed_as_it_is() {
+        let list = listed(&["a.exe"], b"\x21\x21\x01\x18");
+        let length = u8::try_from(list.len()).unwrap();
+        assert!(length < 0x80);
+        let packed = [PACKED_LIST, 6, 0, 1, 9, length, 0, 7, 11, 1, 0, 1, 1, 0, 12, length, 0, 0];
+        let (at, end) = (u64::from(length).to_le_bytes(), u64::try_from(packed.len()).unwrap().to_le_bytes());
+        let octets = [SIGNATURE, &[0, 4, 0, 0, 0, 0], &at, &end, &[0; 4], &list, &packed].concat();
+        assert_eq!(read(&octets), [("a.exe".to_owned(), false)]);
+    }
+
+    const PY_ONE: &str = "N3q8ryccAARJvIwdcAAAAAAAAAAUAAAAAAAAAGuhyuHgAGUACV0AJpZ8G6GV4AAAAOAAXABXXQAAgTMHrg/PBHGMB7DD2irXW\
+        GSss3jOVN4dgVIZkmkAqjU89S1sfCB1Ucy0pnEf2SIi/hz7L8t3X8RDCkXsn86mVcMxBllOG85jK4rLwOdQ7pcSxwAAAAAAFwYRA\
+        QlfAAcLAQABISEBGAxdAAA=";
+    const PY_ENCRYPTED: &str = "N3q8ryccAAStXj8XlQAAAAAAAAAUAAAAAAAAAK4P4KPpUR3LhjVLq5r3CNyHp9MyTkxr2bbbKwR0RfgcJ/pqmAEAcAEEBgABC\
+        SAKATSkHLYABwsBAAIkBvEHARJTDxuOWw7vgzsWyfgui64v9xshIQEYAQAMEWYACAoBV3V+jAAABQERGQBpAG4AdgBvAGkAYwBlA\
+        C4AcABkAGYAAAAUCgEAgORt2JKB3QEVBgEAIICAgQAAABcGIAEJdQAHCwEAASEhARgMcQAA";
+
     const ONE: &str = "N3q8ryccAATWS7LYBwAAAAAAAABiAAAAAAAAAIt4tnUBAAJNWgoAAQQGAAEJBwAHCwEAASEhAQAMAwAICgFBm4InAAAFARkM\
         AAAAAAAAAAAAAAAAERkAaQBuAHYAbwBpAGMAZQAuAGUAeABlAAAAGQIAABQKAQDSfbDQQIHdARUGAQAggKSBAAA=";
     const TWO: &str = "N3q8ryccAAQlOdBjcAAAAAAAAAAgAAAAAAAAANl0aQQBAAVoaQpNWgoAAACBMweuD85vVl76Dfokg9wXd2LyF6CdJkEoGaA0\
@@ -221,6 +298,19 @@ mod tests {
         }
         let many = archive(&[&[LIST][..], &[NAMES, 0xff]].concat().repeat(100_000));
         assert!(read(&many).is_empty());
+    }
+
+    /// Each such place would be read to the end of the list.
+    #[test]
+    fn places_that_overlap_do_not_multiply_names() {
+        let names = b"a\0\0\0".repeat(100_000);
+        let place = |after: usize| {
+            let length = u32::try_from(after + 1).unwrap().to_le_bytes();
+            [NAMES, 0xe0, length[0], length[1], length[2], 0]
+        };
+        let places: Vec<u8> = (0..MOST).rev().flat_map(|more| place(6 * more + names.len())).collect();
+        let octets = archive(&[&[LIST][..], &places, &names].concat());
+        assert_eq!(read(&octets).len(), MOST_FILES);
     }
 
     /// What 7-Zip has made of a list of ten files, with the length and the sum that it tells of the list.
