@@ -19,6 +19,9 @@ const MOST_MADE: usize = 300_000;
 const MOST_OPEN: usize = 512;
 /// Blanks, slashes and quotes within one tag: there are no more attributes in it.
 const MOST_IN_TAG: usize = 32_000;
+/// Comparisons of attributes with those before them in their tag, in all tags together: as many as four of the largest tags
+/// need. Tags that make no element need them, too.
+const MOST_COMPARED: usize = 1 << 31;
 /// Octets that are looked through when the tree is printed: after each `&` and each octet 0xC2, with which a no-break space
 /// begins, the printer looks for the next `<` or `>`, to the end of the text if there is none.
 const MOST_SEARCHED: u64 = 1 << 34;
@@ -31,16 +34,18 @@ pub(super) fn bounded(markup: &str) -> &str {
     // As ammonia reads it.
     let around = QualName::new(None, ns!(html), local_name!("div"));
     let mut parser = parse_fragment(Counting(state.clone()), ParseOpts::default(), around, Vec::new(), false);
-    let (mut at, mut in_tag) = (0, 0);
+    let (mut at, mut in_tag, mut compared) = (0, 0, 0_usize);
     while at < markup.len() {
         let piece = piece(&markup[at..]);
         parser.process(StrTendril::from_slice(piece));
         let separates = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b'/' | b'"' | b'\'');
         // While a tag is not at its end, nothing becomes of it.
-        in_tag = if state.0.touched.take() { 0 } else { in_tag + piece.bytes().filter(separates).count() };
+        let separators = piece.bytes().filter(separates).count();
+        compared = compared.saturating_add(separators.saturating_mul(in_tag));
+        in_tag = if state.0.touched.take() { 0 } else { in_tag + separators };
         let counts = &state.0;
-        let is_searched_long = counts.searched.get() > MOST_SEARCHED;
-        if counts.made.get() > MOST_MADE || counts.open.get() > MOST_OPEN || in_tag > MOST_IN_TAG || is_searched_long {
+        let is_long = in_tag > MOST_IN_TAG || compared > MOST_COMPARED || counts.searched.get() > MOST_SEARCHED;
+        if counts.made.get() > MOST_MADE || counts.open.get() > MOST_OPEN || is_long {
             return &markup[..at];
         }
         at += piece.len();
@@ -210,7 +215,7 @@ mod tests {
         let broken = "<p><b>one<p>two</b><i>three</p>".repeat(40);
         for markup in [
             "<html><body>".to_owned() + &format!("<table>{}</table>", row.repeat(500)) + "</body></html>",
-            picture,
+            picture.repeat(4),
             answers,
             broken,
             "word ".repeat(200_000),
@@ -251,6 +256,10 @@ mod tests {
             // Each is compared with those before it.
             format!("<a{}>x", (0..100_000).map(|n| format!(" {n}")).collect::<String>()),
             format!("<a{}>x", (0..100_000).map(|n| format!(" =<{n}")).collect::<String>()),
+            // There may be as many comparisons in each tag, whether it makes an element or not.
+            format!("<p{}>x", " ".repeat(31_000)).repeat(9),
+            format!("</p{}>x", " ".repeat(31_000)).repeat(9),
+            format!("<tr{}>x", " ".repeat(31_000)).repeat(9),
         ] {
             assert!(bounded(&bomb).len() < bomb.len(), "{}", bomb.chars().take(100).collect::<String>());
         }
