@@ -150,12 +150,14 @@ fn raised(path: &Path, content: Vec<u8>) -> Vec<u8> {
 /// Whether a link at a path leads to something below the directory that the path is below.
 fn stays_within(link: &Path, target: &Path) -> bool {
     let mut depth = link.components().count().saturating_sub(1);
+    let mut goes_down = false;
     target.components().all(|part| match part {
         Component::Normal(_) => {
-            depth += 1;
+            goes_down = true;
             true
         }
-        Component::ParentDir if depth > 0 => {
+        // After a name, which may be that of another link, it could lead anywhere.
+        Component::ParentDir if depth > 0 && !goes_down => {
             depth -= 1;
             true
         }

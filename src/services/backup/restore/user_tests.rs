@@ -92,6 +92,8 @@ fn nothing_is_written_outside_of_the_mailbox() {
             file("near/two", evil()),
             file("up", link("sieve/../../..")),
             file("up/three", evil()),
+            file("round", link(".")),
+            file("behind-round", link("round/../user1")),
         ],
     };
     // The parent of a folder's directory, whose name it is, is the mailbox.
@@ -102,8 +104,9 @@ fn nothing_is_written_outside_of_the_mailbox() {
     assert_eq!(std::fs::read(home.join(".dovecot.sieve")).unwrap(), b"evil");
     assert_eq!(std::fs::read_link(home.join("sieve/up")).unwrap(), Path::new("../subscriptions"));
     assert!(!home.join("sieve/two").exists(), "no link is gone through at all");
-    // `away`, `near/two`, `up`, and all of the second user, of whom no message is counted.
-    assert_eq!(lost, 3);
+    assert!(home.join("behind-round").symlink_metadata().is_err(), "it would lead to another user");
+    // `away`, `near/two`, `up`, `behind-round`, and all of the second user, of whom no message is counted.
+    assert_eq!(lost, 4);
     // Where the links were not made, there are directories now.
     assert!(home.join("away/one").is_file() && home.join("up/three").is_file());
 }
