@@ -45,7 +45,7 @@ pub use message::Message;
 pub use numbers::{InvalidNumber, ModSeq, Numbered, SequenceNumber, Uid, UidValidity, UnchangedSince};
 pub use object_id::{EmailId, InvalidEmailId, InvalidThreadId, MailboxId, ThreadId};
 pub use origin::{Login, Mail, Origin, Peer, TlsFacts, Who};
-pub use results::{author_of_results, results_in, results_of};
+pub use results::{author_of_results, own_results, results_in, results_of};
 pub use section::{Kind, Piece, Sections};
 pub use sequence_set::{InvalidSequenceSet, SequenceSet};
 pub use seven_bit::{SevenBit, Unconvertible};

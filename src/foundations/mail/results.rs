@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::Field;
+
 /// The name of the host that wrote a field, without comments and quotes; empty when there is none.
 pub fn author_of_results(text: &str) -> Cow<'_, str> {
     let text = after_comments(text);
@@ -37,6 +39,32 @@ pub fn results_of<'t>(text: &'t str, host: &str) -> Option<Vec<&'t str>> {
         return None;
     }
     Some(results_in(text).skip(1).collect())
+}
+
+/// The results that this host has found, as they are written: encoded words in them are nobody's words. They are above the field
+/// that says how the message came here. From a client whose mail is not checked, a field below that may be anybody's; above are only
+/// those of our own processes, which pass mail on by LMTP.
+pub fn own_results<'a>(fields: impl Iterator<Item = Field<'a>>, host: &str) -> Option<String> {
+    for field in fields {
+        if field.is("Received") && !is_passed_on(&field, host) {
+            return None;
+        }
+        if field.is("Authentication-Results") {
+            let text = String::from_utf8_lossy(&field.value()).into_owned();
+            if results_of(&text, host).is_some() {
+                return Some(text);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a Received field, whose lines this host has written, is that of a message that came by LMTP.
+fn is_passed_on(field: &Field<'_>, host: &str) -> bool {
+    let text = String::from_utf8_lossy(field.body);
+    let mut by = text.lines().filter_map(|line| line.trim().strip_prefix("by "));
+    let mut words = by.next().unwrap_or_default().split(' ');
+    words.next() == Some(host) && words.next() == Some("with") && words.next().is_some_and(|with| with.contains("LMTP"))
 }
 
 /// The parts between semicolons outside quotes and comments, trimmed.

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::hexadecimal::hexadecimal;
 use crate::foundations::mail::addresses::{self, Entry};
-use crate::foundations::mail::{Field, Fields, HeaderSection, Mail, Message, Who, results_of};
+use crate::foundations::mail::{Field, Fields, HeaderSection, Mail, Message, Who, own_results, results_of};
 
 /// What tells a message from others, over repeated deliveries and when it comes back: who sent it, its Message-ID, and what it
 /// says, since some senders give every message the same Message-ID. Without a Message-ID it is the whole message.
@@ -36,7 +36,7 @@ pub(super) fn is_believed(mail: &Mail, message: &Message, hostname: &Domain) -> 
     let bytes = message.bytes();
     let header = HeaderSection::of(&bytes);
     let domain = sender.domain().as_str();
-    let ours = own_results(header.fields(), hostname);
+    let ours = own_results(header.fields(), hostname.as_str());
     let ours = ours.as_deref().and_then(|results| results_of(results, hostname.as_str()));
     if ours.is_some_and(|results| has_logged_in(&results, sender)) {
         return true;
@@ -63,7 +63,7 @@ pub(super) fn known_author(mail: &Mail, hostname: &Domain) -> Option<Address> {
         let is_own = login.who == Who::User && login.address.key() == author.key();
         return is_own.then_some(author);
     }
-    let results = own_results(fields(), hostname)?;
+    let results = own_results(fields(), hostname.as_str())?;
     let results = results_of(&results, hostname.as_str())?;
     (has_logged_in(&results, &author) || shows(&results, author.domain().as_str())).then_some(author)
 }
@@ -83,34 +83,6 @@ fn only_author<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<Addres
         (None, Some(Entry::Mailbox(author)), None) => author.address().parse().ok(),
         _ => None,
     }
-}
-
-/// The results that this host has found, as they are written: encoded words in them are nobody's words. They are above the field
-/// that says how the message came here. From a client whose mail is not checked, a field below that may be anybody's; above are only
-/// those of our own processes, which pass mail on by LMTP.
-fn own_results<'a>(fields: impl Iterator<Item = Field<'a>>, hostname: &Domain) -> Option<String> {
-    for field in fields {
-        if field.is("Received") && !is_passed_on(&field, hostname) {
-            return None;
-        }
-        if field.is("Authentication-Results") {
-            let text = String::from_utf8_lossy(&field.value()).into_owned();
-            if results_of(&text, hostname.as_str()).is_some() {
-                return Some(text);
-            }
-        }
-    }
-    None
-}
-
-/// Whether a Received field, whose lines `intake` has written, is that of a message that came by LMTP.
-fn is_passed_on(field: &Field<'_>, hostname: &Domain) -> bool {
-    let text = String::from_utf8_lossy(field.body);
-    let mut by = text.lines().filter_map(|line| line.trim().strip_prefix("by "));
-    let mut words = by.next().unwrap_or_default().split(' ');
-    words.next() == Some(hostname.as_str())
-        && words.next() == Some("with")
-        && words.next().is_some_and(|with| with.contains("LMTP"))
 }
 
 /// Whether results show that a message is from a domain.

@@ -24,7 +24,7 @@ use super::source::{self, Layout, Opened, Within};
 use super::unsubscribing::Unsubscribing;
 use crate::foundations::address::{Address, Domain};
 use crate::foundations::mail::addresses::{self, Entry, MAX_ENTRIES};
-use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, results_of};
+use crate::foundations::mail::{HeaderDate, HeaderSection, Structure, own_results, results_of};
 use crate::protocols::web::form;
 use crate::services::filter::{SpamReason, spam_reasons};
 use crate::storage::mailbox::{Access, Flags};
@@ -359,11 +359,10 @@ fn shown_in_text(structure: &Structure<'_>, layout: &Layout) -> HashSet<String> 
     shown
 }
 
-/// The results of our own topmost field (RFC 8601 §2.2); those of others prove nothing.
+/// What this server has found (RFC 8601 §2.2); the results of others prove nothing.
 fn authentication(header: &HeaderSection<'_>, hostname: &Domain) -> Vec<String> {
-    let Some(field) = header.first("Authentication-Results") else { return Vec::new() };
-    let text = field.text();
-    let results = results_of(&text, hostname.as_str()).unwrap_or_default();
+    let Some(ours) = own_results(header.fields(), hostname.as_str()) else { return Vec::new() };
+    let results = results_of(&ours, hostname.as_str()).unwrap_or_default();
     results.into_iter().filter(|result| result.contains('=')).map(clean).take(20).collect()
 }
 
@@ -423,6 +422,16 @@ const LONGEST_ID: usize = 900;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_below_how_the_message_came_are_not_ours() {
+        let host: Domain = "mail.example.test".parse().unwrap();
+        let results = "Authentication-Results: mail.example.test; dmarc=pass header.from=bank.test\r\n";
+        let received = "Received: from x\r\n\tby mail.example.test with ESMTP\r\n\tid 1; x\r\n";
+        let shown = |header: String| authentication(&HeaderSection::of(header.as_bytes()), &host);
+        assert_eq!(shown(format!("{results}{received}\r\n")), ["dmarc=pass header.from=bank.test"]);
+        assert!(shown(format!("{received}{results}\r\n")).is_empty());
+    }
 
     #[test]
     fn pictures_that_no_text_shows_are_files() {

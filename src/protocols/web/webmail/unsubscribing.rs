@@ -12,7 +12,7 @@ use super::door::Reader;
 use super::read::Place;
 use super::{reasons, source};
 use crate::foundations::address::Domain;
-use crate::foundations::mail::{HeaderSection, results_of};
+use crate::foundations::mail::{HeaderSection, own_results, results_of};
 use crate::storage::mailbox::Access;
 
 /// What List-Unsubscribe names. The page asks before it does anything.
@@ -69,7 +69,7 @@ fn is_one_click(header: &HeaderSection<'_>, hostname: &Domain) -> bool {
     if only(FIELD).is_none() || only(POST).is_none_or(|value| value.trim() != ONE_CLICK) {
         return false;
     }
-    let Some(results) = header.first("Authentication-Results").map(|field| field.text()) else { return false };
+    let Some(results) = own_results(header.fields(), hostname.as_str()) else { return false };
     let passed: Vec<[String; 3]> = results_of(&results, hostname.as_str())
         .unwrap_or_default()
         .into_iter()
@@ -150,6 +150,8 @@ mod tests {
             ("One-Click", "Two-Clicks"),
             ("List-Unsubscribe: <", "List-Unsubscribe: <https://evil.test/>\r\nList-Unsubscribe: <"),
             ("<https://shop.test/u/1>", "<mailto:off@shop.test>"),
+            // From a client whose mail is not checked.
+            ("Auth", "Received: from x\r\n\tby mail.example.test with ESMTP\r\n\tid 1; x\r\nAuth"),
         ] {
             assert!(GOOD.contains(what), "{what}");
             assert!(!read(&GOOD.replacen(what, by, 1)), "{what}");
