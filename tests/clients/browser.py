@@ -62,7 +62,9 @@ class Browser:
                     return value
             time.sleep(0.05)
         told = " ".join(self.text(selector)[-600:] for selector in self.TELLS)
-        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {told}")
+        shown = self.script("return document.body.innerText.replace(/\\s+/g, ' ').slice(0, 1000)")
+        held = self.script("return document.hasFocus() + ' ' + document.activeElement?.outerHTML.slice(0, 100)")
+        raise AssertionError(f"{what}: not within {PATIENCE} s; the page says {told}; it shows {shown}; the focus is {held}")
 
     def texts(self, selector):
         """What each of several elements says, in one step: between two, the page may have drawn others in their place."""

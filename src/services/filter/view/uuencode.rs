@@ -66,7 +66,7 @@ mod tests {
     fn files_are_taken_out_of_a_text() {
         let file = "begin 644 a b.exe\r\n#0V%T\r\n`\r\nend\r\n";
         let wanted = ("a b.exe".to_owned(), b"Cat".to_vec());
-        assert_eq!(read(file), [wanted.clone()]);
+        assert_eq!(read(file), std::slice::from_ref(&wanted));
         assert_eq!(read(&format!("Hello\n\n{file}More\n{file}")), [wanted.clone(), wanted]);
         // A line of 45 octets and one of 2, blanks at the ends left out.
         let long = format!("begin 0600 x\nM{}\n\"34D\n \nend\n", "86%A".repeat(15));

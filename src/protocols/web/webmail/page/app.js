@@ -248,10 +248,6 @@ class App extends MessageActions {
     const entering = this.entering || document.activeElement === this.reader.element;
     this.entering = false;
     const message = await this.reader.open(folder, uid, within);
-    if (message && !message.flags.includes("seen")) {
-      message.flags.push("seen");
-      if (!await this.mark(new Map([[folder, [uid]]]), "seen", true)) message.flags = message.flags.filter((known) => known !== "seen");
-    }
     if (!message) return;
     // Leaving an attached message returns to where it was opened.
     const door = before?.within && before.folder === folder && before.uid === uid && this.reader.element.querySelector(`[data-within="${before.within}"]`);
@@ -261,6 +257,10 @@ class App extends MessageActions {
       this.reader.element.blur();
       this.reader.element.focus();
     }
+    // Last: whoever has gone on before the server answers keeps the focus where it is.
+    if (message.flags.includes("seen")) return;
+    message.flags.push("seen");
+    if (!await this.mark(new Map([[folder, [uid]]]), "seen", true)) message.flags = message.flags.filter((known) => known !== "seen");
   }
 
   /** Asks again for the message that could not be had. */
