@@ -228,12 +228,16 @@ mod tests {
             let mut wanted: Vec<_> = names.iter().map(|name| ((*name).to_owned(), is_encrypted)).collect();
             wanted.sort();
             assert_eq!(found, wanted);
-            for at in SIGNATURE.len()..octets.len() {
-                for octet in [0, 0x7f, 0x80, 0xff] {
-                    let mut broken = octets.clone();
-                    broken[at] = octet;
-                    assert!(read(&broken).len() <= octets.len());
-                }
+            bear_damage(&octets);
+        }
+    }
+
+    fn bear_damage(octets: &[u8]) {
+        for at in SIGNATURE.len()..octets.len() {
+            for octet in [0, 0x7f, 0x80, 0xff] {
+                let mut broken = octets.to_vec();
+                broken[at] = octet;
+                assert!(read(&broken).len() <= octets.len());
             }
         }
     }
@@ -245,13 +249,7 @@ mod tests {
         for (text, name, is_encrypted) in [(PY_ONE, "invoice.exe", false), (PY_ENCRYPTED, "invoice.pdf", true)] {
             let octets = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
             assert_eq!(read(&octets), [(name.to_owned(), is_encrypted)]);
-            for at in SIGNATURE.len()..octets.len() {
-                for octet in [0, 0x7f, 0x80, 0xff] {
-                    let mut broken = octets.clone();
-                    broken[at] = octet;
-                    assert!(read(&broken).len() <= octets.len());
-                }
-            }
+            bear_damage(&octets);
         }
     }
 
