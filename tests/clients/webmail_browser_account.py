@@ -94,6 +94,9 @@ def what_could_not_be_done_is_not_shown_as_done(server):
     page.script("[...document.querySelectorAll('.menu button')][0].click()")
     end = "[...document.querySelectorAll('dialog li:not(.current) button')].find((one) => one.textContent === 'End')"
     page.until("the other login", lambda: page.script(f"return Boolean({end})"))
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True})
+    assert page.script(f"return {end}.offsetHeight") < 50, "its label stays on one line on a telephone"
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.script(f"{end}.click()")
     page.until("it is told", lambda: page.there("#toasts .problem"))
     assert page.script(f"return Boolean({end})"), "it has not ended"

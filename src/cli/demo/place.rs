@@ -83,6 +83,10 @@ impl Place {
             within("backup"),
             quoted(self.directory.clone()),
         );
+        // No DNS has the host's name, so a link with it would lead nowhere.
+        if let Some(place) = listening.iter().find(|place| place.protocol == Protocol::Https) {
+            text += &format!("\n[set_up]\naddress = \"https://{}\"\n", place.bind);
+        }
         // There is only one node.
         for protocol in Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Cluster) {
             let bound = listening.iter().find(|place| place.protocol == *protocol);

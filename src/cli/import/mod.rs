@@ -203,9 +203,14 @@ fn importer(how: &ImportOptions, context: &Context) -> anyhow::Result<Importer> 
 
 /// Reports the result for a folder as soon as it is done.
 fn progress(user: &Address, moved: &FolderMoved) {
-    let uids = if moved.keeps_uids { "with its UIDs" } else { "with new UIDs" };
+    // Of a folder to which nothing was added, the UIDs are what they were.
+    let uids = match (moved.keeps_uids, moved.messages) {
+        (true, _) => ", with its UIDs",
+        (false, 0) => "",
+        (false, _) => ", with new UIDs",
+    };
     eprintln!(
-        "{user}: {}: {}, {}, {uids}; {} already there{}{}{}{}{}{}{}{}{}",
+        "{user}: {}: {}, {}{uids}; {} already there{}{}{}{}{}{}{}{}{}",
         moved.folder,
         counted(moved.messages, "message"),
         counted(moved.octets, "octet"),

@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::exit::{Ended, Exit, Outcome};
 use crate::foundations::counted::counted;
 use crate::services::moving::{DeclaredUser, Error, SeedAccounts, SeedAlias, SeedUser, declaration};
-use crate::storage::database::{Database, DatabaseSettings, DatabaseUrl};
+use crate::storage::database::{self, Database, DatabaseSettings, DatabaseUrl};
 
 /// The accounts of another database.
 pub(super) async fn run(
@@ -16,15 +16,39 @@ pub(super) async fn run(
     // The password of the server's own database must not be sent to another one.
     let settings = DatabaseSettings { password_file, ..context.config()?.database };
     // SQLite would create a file at a wrong path.
-    let Some(other) = Database::look(url, &settings).await? else {
+    let Some(other) = Database::look(url, &settings).await.map_err(of_another)? else {
         return Err(Ended::with(Exit::NotFound, format!("there is no database `{url}`")));
     };
-    let found = SeedAccounts::read(&other).await?;
+    let found = SeedAccounts::read(&other).await.map_err(|error| match error {
+        Error::Database(error) => of_another(error),
+        error => error.into(),
+    })?;
     other.close().await;
     declare(&found);
     let (said, value) = Box::pin(take_over(&found, dry_run, context)).await?;
     context.output.done(&said, &value);
     Ok(Exit::Done)
+}
+
+/// An error of the other database. What is to be corrected is on the command line; the settings that the error names are
+/// those of our own database.
+fn of_another(error: database::Error) -> anyhow::Error {
+    match error {
+        database::Error::SetUp(driver) => Ended::with(
+            Exit::Configuration,
+            format!(
+                "the other database cannot be used as given: {driver}. Correct its address, or its password there or in the \
+                 file of `--password-file`"
+            ),
+        ),
+        database::Error::Password { path, because } => Ended::with(
+            Exit::Configuration,
+            format!(
+                "`{path}` of `--password-file` cannot be read: {because}. It must hold the other database's password"
+            ),
+        ),
+        error => Error::Database(error).into(),
+    }
 }
 
 /// Prints a declaration of these accounts, except removed ones.

@@ -85,6 +85,8 @@ impl Peer {
 impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            // Of a client that has left meanwhile only the address is kept.
+            Self::Tcp(address) if address.port() == 0 => write!(f, "{}", address.ip().to_canonical()),
             Self::Tcp(address) => write!(f, "{}", SocketAddr::new(address.ip().to_canonical(), address.port())),
             Self::Unix => f.write_str("unix"),
             Self::Internal => f.write_str("internal"),
@@ -127,5 +129,24 @@ impl Login {
     /// The user of an account.
     pub const fn user(address: Address) -> Self {
         Self { address, who: Who::User }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_not_known_is_not_shown() {
+        for (address, shown) in [
+            ("192.0.2.7:52086", "192.0.2.7:52086"),
+            ("192.0.2.7:0", "192.0.2.7"),
+            ("[::ffff:192.0.2.7]:0", "192.0.2.7"),
+            ("[2001:db8::7]:25", "[2001:db8::7]:25"),
+            ("[2001:db8::7]:0", "2001:db8::7"),
+        ] {
+            let address: SocketAddr = address.parse().expect("a socket address");
+            assert_eq!(Peer::Tcp(address).to_string(), shown);
+        }
     }
 }

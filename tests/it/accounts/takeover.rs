@@ -178,6 +178,17 @@ async fn another_database_is_opened_with_its_own_password() {
         let (told, code) = cli::run(&host.config(), &[&["import", "seed", "--dry-run"], source].concat(), "").await;
         assert_eq!((code, &told["users"]), (0, &serde_json::json!(2)), "{told}");
     }
+    // What to correct is on the command line, not in the configuration.
+    let nowhere = place.path().join("nowhere");
+    for source in [
+        &[&*format!("mysql://{name}:ours@127.0.0.1:{port}/{name}")][..],
+        &[plain.as_str(), "--password-file", nowhere.to_str().unwrap()],
+    ] {
+        let (told, code) = cli::run(&host.config(), &[&["import", "seed"], source].concat(), "").await;
+        let error = told["error"].as_str().unwrap();
+        assert!(code == 3 && error.contains("--password-file"), "{told}");
+        assert!(!error.contains("storage.database") && !error.contains("database.password_file"), "{told}");
+    }
     let missing = place.path().join("missing.sqlite");
     let source = format!("sqlite:{}", missing.display());
     let (told, code) = cli::run(&host.config(), &["import", "seed", &source], "").await;

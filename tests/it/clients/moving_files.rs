@@ -28,6 +28,11 @@ async fn mail_comes_from_files() {
     assert!(warnings.contains("1700000002.M3P3.h:2,S"), "{warnings}");
     let moved = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(counts(&moved), (2, 0));
+    assert!(warnings.contains("with its UIDs"), "{warnings}");
+    // What is there already keeps its UIDs.
+    let again = cli::output(&host.config(), &["import", "dovecot", &root, "--layout", "fs"], "").await;
+    let warnings = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(warnings.contains("1 already there") && !warnings.contains("new UIDs"), "{warnings}");
     let mut imap = host.imap(USER).await;
     let first = message(&mut imap, "INBOX", 1).await;
     assert!(first.contains("UID 17") && first.contains("\\Seen") && first.contains("Number one"), "{first}");

@@ -77,6 +77,10 @@ async fn checks_itself_and_says_where_everything_is() {
     let config = directory.path().join("new/postrider.toml");
     assert_eq!(run(&config, &["backup", "create"], "").await.1, 0);
     assert!(directory.path().join("new/backup").is_dir());
+    // No browser would find the host by its name.
+    let (made, _) = run(&config, &["user", "invite", "ann@example.test"], "").await;
+    let page = format!("{}set-up/", facts["webmail"].as_str().unwrap());
+    assert!(made["link"].as_str().is_some_and(|link| link.starts_with(&page)), "{made}");
     // A second time in the same directory, with its existing content.
     demo(&directory.path().join("new")).await;
 }

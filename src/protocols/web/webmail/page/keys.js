@@ -60,5 +60,5 @@ const SEARCH = [
 export function help() {
   const rows = LIST.map(([keys, name]) => h("tr", {}, h("th", { scope: "row" }, keys.split(" ").map((one) => (one === "then" ? ` ${keyNames(one)} ` : h("kbd", {}, keyNames(one))))), h("td", {}, t(name))));
   const finds = SEARCH.map(([words, name]) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, words)), h("td", {}, t(name))));
-  return open(t("help"), h("div", { class: "help" }, h("table", { class: "keys" }, h("tbody", {}, rows)), h("h3", {}, t("searchHelp")), h("table", { class: "keys finds" }, h("tbody", {}, finds))));
+  return open(t("help"), h("div", { class: "help" }, h("table", { class: "keys" }, h("tbody", {}, rows)), h("h3", {}, t("searchHelp")), h("table", { class: "keys finds" }, h("tbody", {}, finds))), { wide: true });
 }
