@@ -77,6 +77,11 @@ async fn a_password_is_chosen_once() {
 
     let set = choose(&host, &page, "a+word+of+my+own", "a+word+of+my+own").await;
     assert!(set.starts_with("HTTP/1.1 200") && set.contains("Your password is set"), "{set}");
+    for protocol in [Protocol::Imaps, Protocol::Submissions] {
+        let port = host.address(protocol).port();
+        assert!(set.contains(&format!("<dd>mail.example.test, port {port}, SSL/TLS</dd>")), "{protocol}: {set}");
+    }
+    assert!(set.contains("<a href=\"/\">"), "the webmail is here: {set}");
     assert!(may_log_in(&host, "a word of my own").await);
     assert!(!may_log_in(&host, PASSWORD).await);
 

@@ -13,6 +13,7 @@ use crate::foundations::failure::Kind;
 use crate::foundations::mail::Peer;
 use crate::foundations::secret::Secret;
 use crate::protocols::web::form::text;
+use crate::services::autoconfig::{Protection, Server, ServerKind};
 use crate::services::set_up::Error;
 
 /// The form's fields. Another site cannot forge them: the address of the page is the secret.
@@ -21,6 +22,13 @@ pub(super) struct Chosen {
     password: String,
     again: String,
 }
+
+/// What mail programs need servers for, in the words of the webmail.
+const SERVERS: [(ServerKind, &str); 3] = [
+    (ServerKind::Imap, "Reading mail (IMAP)"),
+    (ServerKind::Pop3, "Fetching mail (POP3)"),
+    (ServerKind::Smtp, "Sending mail (SMTP)"),
+];
 
 /// The largest form that is read.
 pub(super) const LARGEST: usize = 4 << 10;
@@ -77,9 +85,23 @@ fn fields(room: &Room, address: &str) -> String {
 }
 
 fn done(room: &Room, address: &str) -> String {
+    let webmail = if room.pages.is_some() { "<p><a href=\"/\">Read and write mail in the browser</a></p>" } else { "" };
+    let servers: String = SERVERS.iter().filter_map(|(kind, what)| server(room, *kind, what)).collect();
     include_str!("set_up_done.html")
         .replace("{{address}}", &text(address))
-        .replace("{{hostname}}", &text(room.hostname.get().as_str()))
+        .replace("{{webmail}}", webmail)
+        .replace("{{servers}}", &servers)
+}
+
+/// Where a mail program finds the best server of a kind.
+fn server(room: &Room, kind: ServerKind, what: &str) -> Option<String> {
+    let Server { port, protection, .. } = room.offer.servers.iter().find(|server| server.kind == kind)?;
+    let protection = match protection {
+        Protection::Immediate => "SSL/TLS",
+        Protection::StartTls => "STARTTLS",
+    };
+    let hostname = room.hostname.get();
+    Some(format!("<dt>{what}</dt>\n<dd>{}, port {port}, {protection}</dd>\n", text(hostname.as_str())))
 }
 
 fn page(room: &Room, status: StatusCode, problem: &str, rest: &str) -> Response {
