@@ -85,10 +85,7 @@ fn fields(room: &Room, address: &str) -> String {
 }
 
 fn done(room: &Room, address: &str) -> String {
-    let webmail = match room.pages {
-        Some(_) => "<p><a href=\"/\">Read and write mail in the browser</a></p>",
-        None => "",
-    };
+    let webmail = if room.pages.is_some() { "<p><a href=\"/\">Read and write mail in the browser</a></p>" } else { "" };
     let servers: String = SERVERS.iter().filter_map(|(kind, what)| server(room, *kind, what)).collect();
     include_str!("set_up_done.html")
         .replace("{{address}}", &text(address))
